@@ -1,0 +1,105 @@
+"""Where models run, and the noise they are fed: the same picture for the same seed on every machine.
+
+`PLAYGROUND_DEVICE` (cuda, mps or cpu) overrides what is found.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+
+from .errors import PlaygroundError, register
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+DEVICES = ("cuda", "mps", "cpu")
+
+register({
+    "device.unknown": (
+        "PLAYGROUND_DEVICE is “{found}”; this machine offers: {choices}. Set it to one of them, or unset it.",
+        "PLAYGROUND_DEVICE 的值是“{found}”；本机可用：{choices}。请设为其中之一，或取消设置。",
+    ),
+})
+
+
+@cache
+def for_(purpose: Literal["live", "heavy"]) -> "torch.device":
+    """The device for a purpose: "live" is what a visitor drags, "heavy" is training and long sampling.
+
+    They differ only where a GPU is rented by the second (ZeroGPU): there a slider stays on the CPU.
+    Raises `PlaygroundError` where PLAYGROUND_DEVICE names a device this machine lacks.
+    """
+    import torch
+
+    present = [name for name in DEVICES if _present(name)]
+    wanted = os.environ.get("PLAYGROUND_DEVICE", "").strip().lower()
+    if wanted and wanted not in present:
+        raise PlaygroundError("device.unknown", found=wanted, choices=", ".join(present))
+    if purpose == "live" and os.environ.get("SPACES_ZERO_GPU"):
+        return torch.device("cpu")
+    return torch.device(wanted or present[0])
+
+
+def _present(name: str) -> bool:
+    import torch
+
+    return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}[name]()
+
+
+def noise(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> "Tensor":
+    """Standard normal noise, (len(indices), *shape) float32 on the CPU: row i depends on (seed, indices[i]) alone.
+
+    So a picture keeps its noise whatever the batch it is drawn in and the device it is drawn on.
+    """
+    import torch
+
+    rows = []
+    for index in indices:
+        generator = torch.Generator().manual_seed(_mix(seed, index))
+        rows.append(torch.randn(shape, generator=generator))
+    return torch.stack(rows) if rows else torch.empty((0, *shape))
+
+
+def _mix(seed: int, index: int) -> int:
+    """A 63-bit seed for (seed, index) by SplitMix64 (Steele et al. 2014), so that neighbours share nothing."""
+    x = (seed * 0x9E3779B97F4A7C15 + index * 0xD1B54A32D192ED03 + 0x2545F4914F6CDD1D) & (2**64 - 1)
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+    return (x ^ (x >> 31)) >> 1
+
+
+class InferenceExecutor:
+    """One thread runs every model of the server: forty request threads times OpenMP would oversubscribe two cores."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self._thread: threading.Thread | None = None
+
+    def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
+        """Queue a call; gradients are off inside it."""
+        return self._pool.submit(self._call, function, *args, **kwargs)
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Queue a call and wait for its result. From inside the executor it runs at once (no deadlock)."""
+        if threading.current_thread() is self._thread:
+            return function(*args, **kwargs)
+        return self.submit(function, *args, **kwargs).result()
+
+    def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        import torch
+
+        if self._thread is None:
+            self._thread = threading.current_thread()
+            # Two OpenMP threads beside anything busy (the browser, a training) wait for each other; one does not.
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+        with torch.no_grad():
+            return function(*args, **kwargs)
+
+
+executor = InferenceExecutor()
