@@ -1,0 +1,320 @@
+"""The command line, `python -m playground`: list, train, sample, reconstruct, evaluate. `--help` after any of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import families
+from .core import checkpoints, inputs, recipe
+from .core.card import headline
+from .core.errors import PlaygroundError, register
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STEPS_MAX = 10_000_000
+SAMPLES_MAX = 100_000
+FILE_MAX = 2**30             # bytes of a configuration or of pictures
+
+register({
+    "cli.config": (
+        "The configuration {found} cannot be read; a file with one JSON object of training settings was expected.",
+        "无法读取配置文件 {found}；应为包含一个 JSON 训练配置对象的文件。",
+    ),
+    "cli.cannot": (
+        "{name} is a {family} checkpoint, which cannot be used with `{command}`; `list` shows the others.",
+        "{name} 是 {family} 的检查点，不能用于 `{command}`；`list` 会列出其他检查点。",
+    ),
+    "cli.input": (
+        "{found} cannot be read as a NumPy .npy file of numbers; save pictures with numpy.save.",
+        "无法将 {found} 读取为 NumPy 的 .npy 数值文件；请用 numpy.save 保存图片。",
+    ),
+    "cli.shape": (
+        "The input has the shape {found}; (N, H, W) or (N, H, W, 3) with at least one picture was expected.",
+        "输入的形状是 {found}；应为 (N, H, W) 或 (N, H, W, 3)，且至少有一张图片。",
+    ),
+    "cli.size": (
+        "The pictures are {found} (channels, height, width); {name} was trained on {expected}.",
+        "图片大小是 {found}（通道、高、宽）；{name} 的训练图片是 {expected}。",
+    ),
+    "cli.kind": (
+        "The input holds values of the kind {found}; uint8, or real numbers in [0, 1], were expected.",
+        "输入的数值类型是 {found}；应为 uint8 或 [0, 1] 内的实数。",
+    ),
+    "cli.range": (
+        "The input holds values from {low} to {high}; finite real numbers in [0, 1] were expected.",
+        "输入的数值范围是 {low} 到 {high}；应为 [0, 1] 内的有限实数。",
+    ),
+    "cli.output": (
+        "The output {found} cannot be written; choose a folder that exists and can be written to.",
+        "无法写入 {found}；请选择一个存在且可写的文件夹。",
+    ),
+    "cli.arguments": ("{found}; see --help.", "参数有误：{found}；请参阅 --help。"),
+})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 2 refused with one sentence on stderr, 130 interrupted (a training has saved)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = parser().parse_args(arguments)
+        options.again = f"python -m playground {shlex.join(arguments)}"
+        for name, option in (("PLAYGROUND_DATA", "data_root"), ("PLAYGROUND_RUNS", "runs_dir")):
+            if path := getattr(options, option, None):        # absent unless given: see `everywhere`
+                os.environ[name] = str(path)
+        return options.command(options) or 0
+    except PlaygroundError as error:
+        return _say(error, 2)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+
+
+def parser() -> argparse.ArgumentParser:
+    everywhere = argparse.ArgumentParser(add_help=False)      # options before or after the command's name
+    for option, what in (("--data-root", "where data sets live"), ("--runs-dir", "where runs live")):
+        everywhere.add_argument(option, type=Path, default=argparse.SUPPRESS, metavar="DIR", help=what)
+    main = Parser(prog="python -m playground", description=__doc__, parents=[everywhere])
+    commands = main.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=command.__doc__, description=command.__doc__, parents=[everywhere])
+        one.set_defaults(command=command)
+        return one
+
+    one = add("list", list_checkpoints)
+    one.add_argument("--json", action="store_true", help="one JSON array")
+
+    one = add("train", train)
+    one.add_argument("family", choices=families.RECIPES)
+    how = one.add_mutually_exclusive_group(required=True)
+    how.add_argument("--preset", choices=recipe.PRESETS, help="a duration, or the recipe of the shipped weights")
+    how.add_argument("--config", type=Path, metavar="FILE.json", help="training settings over the recipe's own")
+    one.add_argument("--dataset")
+    one.add_argument("--steps", type=int, help="optimiser updates")
+    one.add_argument("--seed", type=int)
+    one.add_argument("--out", type=Path, metavar="DIR", help="the run's folder; the same one resumes")
+    one.add_argument("--ship", metavar="NAME", help="copy the finished model to checkpoints/NAME")
+
+    one = add("sample", sample)
+    one.add_argument("name")
+    one.add_argument("--n", type=int, required=True, help="pictures")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
+
+    one = add("reconstruct", reconstruct)
+    one.add_argument("name")
+    one.add_argument("--input", type=Path, required=True, metavar="FILE.npy")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
+
+    one = add("evaluate", evaluate)
+    one.add_argument("name")
+    one.add_argument("--full", action="store_true", help="the slow, exact figures")
+    one.add_argument("--write", action="store_true", help="put them on the model card")
+    return main
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise PlaygroundError("cli.arguments", found=message)
+
+
+# ---- the commands ----------------------------------------------------------------------------------------------
+
+
+def list_checkpoints(options: argparse.Namespace) -> None:
+    """List the checkpoints: name, family, data set, size, headline metric."""
+    rows = []
+    for each in checkpoints.entries():
+        metric, value = headline(each.config["metrics"])
+        rows.append({"name": each.name, "family": each.family, "dataset": each.dataset, "bytes": each.bytes,
+                     "shipped": each.shipped, "metric": metric, "value": value})
+    if options.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        measured = f"{row['metric']} {row['value']}" if row["metric"] else "not measured"
+        print(f"{row['name']:<28} {row['family']:<11} {row['dataset']:<14} {row['bytes']:>11,} bytes  {measured}")
+
+
+def train(options: argparse.Namespace) -> int | None:
+    """Train a model; Ctrl-C saves and stops, the same command again resumes."""
+    from . import worker
+
+    if options.ship is not None:
+        checkpoints.check_name(options.ship)
+    module = families.recipe(options.family)
+    given = {name: getattr(options, name) for name in ("dataset", "steps", "seed") if getattr(options, name) is not None}
+    if "steps" in given:
+        inputs.integer("steps", given["steps"], 1, STEPS_MAX)
+    if "seed" in given:
+        inputs.seed(given["seed"])
+    base = module.PRESETS[inputs.choice("preset", options.preset, module.PRESETS)] if options.preset else None
+    settings = _read_settings(options.config) if options.config else {}
+    config = recipe.config_from(options.family, module.TrainConfig, {**settings, **given}, base)
+
+    kind = options.preset or options.config.stem
+    folder = options.out or checkpoints.runs_dir() / _slug(f"{options.family}-{config.dataset}-{kind}-s{config.seed}")
+    how = f"--preset {kind}" if options.preset else f"--config {options.config.name}"
+    steps = f" --steps {config.steps}" if options.steps is not None else ""
+    command = f"python -m playground train {options.family} {how} --dataset {config.dataset}{steps} --seed {config.seed}"
+
+    already = worker.status(folder)
+    with _Bar("update") as bar:
+        now = worker.run(options.family, config, folder, command=command,
+                         report=lambda progress: bar(progress.step, progress.steps, progress.metrics))
+    if now.state == "stopped":
+        return _say(f"stopped and saved at update {now.step:,} of {now.steps:,}; resume it with: {options.again}", 130)
+    _say("already finished" if already == now else f"finished in {now.seconds:,.0f} s")
+    if options.ship is not None:
+        with _written(f"checkpoint {options.ship}"):
+            checkpoints.ship(folder / "checkpoint", options.ship)
+        _say(f"shipped as {options.ship}")
+
+
+def sample(options: argparse.Namespace) -> None:
+    """Draw pictures from a model: uint8, (N, H, W) or (N, H, W, 3)."""
+    n, seed = inputs.integer("n", options.n, 1, SAMPLES_MAX), inputs.seed(options.seed)
+    images = _offer(options.name, "sample", "images")
+    x = images(options.name, n, seed)                         # (N, C, H, W) in [0, 1]
+    _save_pictures(options.out, (x.clamp(0, 1) * 255).round().byte().numpy())
+
+
+def reconstruct(options: argparse.Namespace) -> None:
+    """Encode and decode pictures: what goes in, uint8 or real numbers in [0, 1], comes out in the same shape and kind."""
+    import numpy as np
+    import torch
+
+    function = _offer(options.name, "sample", "reconstruct")
+    pictures = _read_pictures(options.input)                  # (N, C, H, W)
+    model = checkpoints.entry(options.name).config["model"]
+    expected = tuple(model.get(key) for key in ("channels", "size", "size"))
+    if None not in expected and pictures.shape[1:] != expected:
+        raise PlaygroundError("cli.size", name=options.name, found=pictures.shape[1:], expected=expected)
+    x = torch.from_numpy(pictures.astype(np.float32))
+    if pictures.dtype == np.uint8:
+        out = (function(options.name, x / 255).clamp(0, 1) * 255).round().byte().numpy()
+    else:
+        out = function(options.name, x).clamp(0, 1).numpy().astype(pictures.dtype)
+    _save_pictures(options.out, out)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure a model card's metrics again, as one JSON object."""
+    function = _offer(options.name, "evaluate", "evaluate")
+    with _Bar("picture") as bar, redirect_stdout(sys.stderr):     # a download that chats must not spoil the JSON
+        metrics = function(options.name, options.full, bar)
+    print(json.dumps(metrics, indent=1, ensure_ascii=False))
+    if options.write:
+        with _written(f"card of {options.name}"):
+            checkpoints.update_metrics(options.name, metrics)
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------
+
+
+def _offer(name: str, part: str, function: str) -> Callable[..., Any]:
+    """What the family of checkpoint `name` offers under `function`; `PlaygroundError` where it offers no such thing."""
+    family = checkpoints.entry(name).family
+    module = None
+    if family in families.FAMILIES:
+        module = families.load(family, part)
+    elif family in families.RECIPES and part == "evaluate":   # the classifier measures itself
+        module = families.recipe(family)
+    if not hasattr(module, function):
+        raise PlaygroundError("cli.cannot", name=name, family=family, command=function.replace("images", "sample"))
+    return getattr(module, function)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size <= FILE_MAX and isinstance(settings := json.loads(path.read_bytes()), dict):
+            return settings
+    except (OSError, ValueError, RecursionError):
+        pass
+    raise PlaygroundError("cli.config", found=path)
+
+
+def _read_pictures(path: Path) -> np.ndarray:
+    """(N, C, H, W) uint8, or real numbers in [0, 1], from a .npy file of (N, H, W) or (N, H, W, 3)."""
+    import numpy as np
+
+    try:
+        if path.stat().st_size > FILE_MAX:
+            raise ValueError("too large")
+        x = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot claim more than the file holds
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError):
+        raise PlaygroundError("cli.input", found=path) from None
+    if not isinstance(x, np.ndarray):                         # an .npz archive
+        raise PlaygroundError("cli.input", found=path)
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        raise PlaygroundError("cli.kind", found=x.dtype)
+    if not (x.ndim == 3 or x.ndim == 4 and x.shape[3] == 3) or x.size == 0:
+        raise PlaygroundError("cli.shape", found=x.shape)
+    x = np.array(x)
+    if x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):          # NaN compares false
+        raise PlaygroundError("cli.range", low=f"{x.min():g}", high=f"{x.max():g}")
+    return x[:, None] if x.ndim == 3 else np.moveaxis(x, 3, 1)
+
+
+def _save_pictures(path: Path, x: np.ndarray) -> None:
+    """Write (N, C, H, W) as (N, H, W) or (N, H, W, 3)."""
+    import numpy as np
+
+    with _written(path), open(path, "wb") as file:            # a file object: numpy.save would add a suffix to a name
+        np.save(file, x[:, 0] if x.shape[1] == 1 else np.ascontiguousarray(np.moveaxis(x, 1, 3)))
+
+
+@contextmanager
+def _written(what: object) -> Iterator[None]:
+    """What the disk refuses, as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise PlaygroundError("cli.output", found=what) from error
+
+
+class _Bar:
+    """A progress bar on stderr that appears with its first report (done, total), such as an evaluation gives."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit, self.bar = unit, None
+
+    def __call__(self, done: int, total: int, metrics: Mapping[str, float] = {}) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=total, initial=done, unit=self.unit, file=sys.stderr, dynamic_ncols=True)
+        self.bar.set_postfix({key: f"{value:.4g}" for key, value in metrics.items()}, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _slug(text: str) -> str:
+    """`text` as a checkpoint's name: a data set may be called by anything."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:64]
+
+
+def _say(text: object, code: int = 0) -> int:
+    print(f"playground: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Pictures between tensors, bytes and drawings."""
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import PlaygroundError, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PAD = 56                     # pixels on a side of a drawing, one bit each: 392 bytes, short enough for a URL
+BOX = 20 / 28                # MNIST fits a digit's longer side into 20 of its 28 pixels (LeCun et al. 1998)
+
+register({
+    "image.drawing": (
+        "The drawing could not be read: {expected} characters of base64 were expected, {found} came. Draw it again.",
+        "无法读取该图画：应为 {expected} 个 base64 字符，实际收到 {found} 个。请重新绘制。",
+    ),
+    "image.empty": (
+        "The drawing is empty: draw a digit first, or pick an example.",
+        "画板是空的：请先画一个数字，或选择一个示例。",
+    ),
+})
+
+
+def to_uint8(x: "Tensor") -> np.ndarray:
+    """(C, H, W) in [0, 1] to uint8 (H, W) for one channel, (H, W, 3) for three, rounded."""
+    picture = (x.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+
+
+def strip(x: "Tensor") -> np.ndarray:
+    """Pictures side by side: (N, C, H, W) in [0, 1] to uint8 (H, N W) or (H, N W, 3)."""
+    return np.concatenate([to_uint8(picture) for picture in x], axis=1)
+
+
+def pack_drawing(ink: np.ndarray) -> str:
+    """A drawing (PAD, PAD), nonzero where there is ink, as base64 text for a URL."""
+    return base64.urlsafe_b64encode(np.packbits(ink.astype(bool)).tobytes()).decode().rstrip("=")
+
+
+def unpack_drawing(text: object) -> np.ndarray:
+    """The ink (PAD, PAD) bool of `pack_drawing`'s text. Raises `PlaygroundError` for anything else."""
+    expected = -(-PAD * PAD // 8 * 4 // 3)
+    if not text:
+        raise PlaygroundError("image.empty")
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True) if len(text) == expected else b""
+    except (binascii.Error, TypeError, ValueError):
+        data = b""
+    if len(data) != PAD * PAD // 8:
+        raise PlaygroundError("image.drawing", expected=expected, found=len(text) if isinstance(text, str) else type(text).__name__)
+    return np.unpackbits(np.frombuffer(data, np.uint8)).reshape(PAD, PAD).astype(bool)
+
+
+def centred(ink: np.ndarray, size: int) -> "Tensor":
+    """A drawing as MNIST prepares its digits (LeCun et al. 1998): fitted into a box, its centre of mass in the middle.
+
+    ink: (H, W), nonzero where there is ink. Returns (1, size, size) in [0, 1]. Raises `PlaygroundError` if it is empty.
+    """
+    import torch
+    from PIL import Image
+
+    rows, columns = np.nonzero(ink)
+    if not len(rows):
+        raise PlaygroundError("image.empty")
+    cut = Image.fromarray(ink[rows.min():rows.max() + 1, columns.min():columns.max() + 1].astype(np.uint8) * 255)
+    scale = BOX * size / max(cut.size)
+    fitted = cut.resize([max(1, round(side * scale)) for side in cut.size], Image.Resampling.BOX if scale < 0.5
+                        else Image.Resampling.BILINEAR)
+    digit = np.asarray(fitted, np.float32) / 255
+    mass = digit.sum()
+    y, x = (round((size - 1) / 2 - (digit.sum(1 - axis) @ np.arange(digit.shape[axis])) / mass) for axis in (0, 1))
+    height, width = digit.shape
+    y, x = np.clip(y, 0, size - height), np.clip(x, 0, size - width)
+    out = torch.zeros(1, size, size)
+    out[0, y:y + height, x:x + width] = torch.from_numpy(digit.copy())
+    return out

@@ -1,0 +1,202 @@
+"""What every family's `train.py` offers, so that one worker can train, save, stop and resume them all.
+
+A recipe is a generator that yields `Progress` after each update and knows nothing of processes, files or pages.
+Reporting, stopping, saving and resuming happen at a yield, outside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import device
+from .errors import PlaygroundError, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PRESETS = ("10s", "1m", "10m", "shipped")
+
+register({
+    "recipe.field": (
+        "The {family} recipe has no field “{found}”; its fields are: {choices}.",
+        "{family} 的训练配置没有“{found}”这一项；可用的项：{choices}。",
+    ),
+    "recipe.value": (
+        "{name} is {found}; the {family} recipe expects {expected}.",
+        "{name} 的值是 {found}；{family} 的训练配置需要{expected}。",
+    ),
+})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One update done: where the run stands and what was measured on its batch."""
+
+    step: int                                                 # updates done, 1..steps
+    steps: int                                                # updates in all
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished model as a checkpoint holds it: what rebuilds it, its weights, and what was derived from the data."""
+
+    model: Mapping[str, Any]                                  # fields of the family's ModelConfig
+    weights: Mapping[str, Tensor]                             # the network's state_dict
+    derived: Mapping[str, Tensor] = field(default_factory=dict)      # e.g. latent codes for scatter plots
+
+
+class Recipe(Protocol):
+    """The contract of a family's `train.py`. `TrainConfig` is a frozen dataclass with at least
+    `dataset: str`, `steps: int` and `seed: int`; `State` a dataclass with at least `step: int`."""
+
+    TrainConfig: type
+    State: type
+    PRESETS: Mapping[str, Any]                                # of PRESETS' names -> TrainConfig
+    CHECKPOINTS: Mapping[str, str]                            # a shipped name -> the dataset it was trained on
+    BEST: str                                                 # the metric whose smallest value marks the best state
+
+    def init(self, config: Any) -> Any:
+        """A fresh State for `config`, from its seed alone."""
+
+    def batches(self, config: Any, start: int) -> Iterator[Any]:
+        """What `train` consumes, from batch number `start` on: the same for the same (config, number) everywhere."""
+
+    def train(self, config: Any, state: Any, batches: Iterable[Any]) -> Iterator[Progress]:
+        """Updates `state` in place from `state.step` to `config.steps`, yielding after each update."""
+
+    def result(self, config: Any, state: Any) -> Result:
+        """The model of this state, ready to be a checkpoint. Does not change the state."""
+
+
+def config_from(family: str, config_type: type, values: Mapping[str, Any], base: Any = None) -> Any:
+    """A TrainConfig from plain values (JSON, a command line), over `base`'s or the type's defaults.
+
+    Raises `PlaygroundError` for unknown fields and values of the wrong kind (a whole number will do for a real one,
+    a boolean for neither). Ranges are the family's own to check (`__post_init__`).
+    """
+    known = dataclasses.asdict(base if base is not None else config_type())
+    for name, value in values.items():
+        if name not in known:
+            raise PlaygroundError("recipe.field", family=family, found=name, choices=", ".join(known))
+        kind = type(known[name])
+        wanted = {float: (int, float), tuple: (tuple, list)}.get(kind, kind)
+        if not isinstance(value, wanted) or isinstance(value, bool) and kind is not bool or not _is_finite(value):
+            raise PlaygroundError("recipe.value", family=family, name=name, found=value, expected=KINDS.get(kind, kind.__name__))
+        known[name] = kind(value)
+    return config_type(**known)
+
+
+KINDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text", tuple: "a list"}
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return not isinstance(value, (int, float)) or math.isfinite(value)
+    except OverflowError:                                     # a whole number beyond the largest float
+        return False
+
+
+# ---- a state as tensors and JSON, and back ---------------------------------------------------------------------
+# One flattener for every family's State: networks, optimisers, CPU generators, tensors, numbers, texts, None, and
+# lists, tuples and dicts of those. What is not plain JSON becomes {"kind": ..., ...}; tensors go to a dict of their own.
+
+
+def pack(state: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A State dataclass as (tensors on the CPU, JSON that points at them), exact to the bit; `state` is not changed."""
+    tensors: dict[str, Tensor] = {}
+    meta = {f.name: _pack(getattr(state, f.name), f.name, tensors) for f in dataclasses.fields(state)}
+    return tensors, meta
+
+
+def unpack(state: Any, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Put what `pack` took from a state into a freshly made one of the same config, in place.
+
+    Networks, optimisers, generators and tensors keep their identity (an optimiser still holds its network's
+    parameters) and their device; tensors may come back in another shape than they were made. KeyError, ValueError
+    or RuntimeError where the two do not belong together.
+    """
+    for f in dataclasses.fields(state):
+        setattr(state, f.name, _unpack(getattr(state, f.name), meta[f.name], tensors))
+
+
+def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    import torch
+
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, torch.Tensor):
+        assert path not in tensors, f"two tensors of a State are called {path}"
+        copy = value.detach().cpu().clone()                   # keeps a dense memory layout, such as channels last
+        tensors[path] = copy.contiguous()
+        return {"kind": "tensor", "key": path, "stride": list(copy.stride()), "cpu": value.device.type == "cpu"}
+    if isinstance(value, torch.Generator):
+        assert value.device.type == "cpu", f"{path}: a run's noise is drawn on the CPU"
+        return {"kind": "generator", "state": _pack(value.get_state(), path, tensors)}
+    if isinstance(value, torch.nn.Module):
+        return {"kind": "module", "state": _pack(dict(value.state_dict()), path, tensors)}
+    if isinstance(value, torch.optim.Optimizer):
+        return {"kind": "optimizer", "state": _pack(value.state_dict(), path, tensors)}
+    if isinstance(value, Mapping):                            # pairs: an optimiser's keys are numbers
+        return {"kind": "dict", "items": [[key, _pack(item, f"{path}.{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        items = [_pack(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {"kind": "tuple", "items": items}
+    raise TypeError(f"{path}: a State cannot hold a {type(value).__name__}")
+
+
+def _unpack(fresh: Any, packed: Any, tensors: Mapping[str, Tensor]) -> Any:
+    import torch
+
+    if isinstance(packed, list):
+        return _unpack_items(fresh, packed, tensors)
+    if not isinstance(packed, dict):
+        return packed
+    match packed["kind"]:
+        case "tensor":
+            return _unpack_tensor(fresh, packed, tensors)
+        case "generator":
+            fresh.set_state(_unpack(None, packed["state"], tensors))
+        case "module":
+            own = fresh.state_dict()
+            saved = _unpack(None, packed["state"], tensors)
+            for key, tensor in own.items():
+                if key in saved and saved[key].shape != tensor.shape:        # a grid that has grown since `init`
+                    _of(fresh, key).data = saved[key].to(tensor)
+            fresh.load_state_dict(saved)
+        case "optimizer":
+            fresh.load_state_dict(_unpack(None, packed["state"], tensors))
+        case "dict":
+            own = fresh if isinstance(fresh, Mapping) else {}
+            return {key: _unpack(own.get(key), item, tensors) for key, item in packed["items"]}
+        case "tuple":
+            return tuple(_unpack_items(fresh, packed["items"], tensors))
+        case kind:
+            raise ValueError(f"not a packed state: {kind!r}")
+    return fresh
+
+
+def _unpack_items(fresh: Any, items: list[Any], tensors: Mapping[str, Tensor]) -> list[Any]:
+    own = list(fresh) if isinstance(fresh, (list, tuple)) else []
+    return [_unpack(own[i] if i < len(own) else None, item, tensors) for i, item in enumerate(items)]
+
+
+def _unpack_tensor(fresh: Any, packed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Tensor:
+    import torch
+
+    saved = tensors[packed["key"]]
+    saved = torch.empty_strided(saved.shape, packed["stride"], dtype=saved.dtype).copy_(saved)
+    if isinstance(fresh, torch.Tensor) and fresh.dtype == saved.dtype:
+        fresh.data = saved.to(fresh.device)                   # the same object: an optimiser may hold it
+        return fresh
+    return saved if packed["cpu"] else saved.to(device.for_("heavy"))
+
+
+def _of(module: Any, key: str) -> Tensor:
+    """The parameter or buffer that a state_dict's key names."""
+    *path, name = key.split(".")
+    return getattr(module.get_submodule(".".join(path)), name)

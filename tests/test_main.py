@@ -1,0 +1,230 @@
+"""The command line does what it says, and says in one sentence what it will not do."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from playground import worker
+from playground.__main__ import main
+from playground.core import checkpoints, device
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_toy():
+    if "toy" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("toy", ROOT / "tests" / "toy.py")
+        sys.modules["toy"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["toy"])
+    return sys.modules["toy"]
+
+
+toy = load_toy()
+RUN = "toy-noise-10s-s0"
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    toy.register(monkeypatch.setattr)
+    monkeypatch.setattr(checkpoints, "SHIPPED", tmp_path / "checkpoints")
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)                                  # the toy is too small for more
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def trained(capsys):
+    assert main(["train", "toy", "--preset", "10s"]) == 0
+    capsys.readouterr()
+
+
+def refused(capsys, *arguments):
+    """The one sentence on stderr."""
+    assert main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch(r"playground: [^\n]+\n", err) and "Error" not in err and "Traceback" not in err
+    return err
+
+
+def test_train_list_and_ship(trained, tmp_path, capsys):
+    assert main(["train", "toy", "--preset", "10s", "--ship", "toy-best"]) == 0
+    assert "already finished" in capsys.readouterr().err
+    assert main(["list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["family"], row["dataset"], row["shipped"]) for row in rows] == [
+        ("toy-best", "toy", "noise", True), (RUN, "toy", "noise", False)]
+    assert rows[0]["bytes"] == (tmp_path / "checkpoints/toy-best/weights.safetensors").stat().st_size
+    card = (tmp_path / "checkpoints/toy-best/README.md").read_text()
+    assert "python -m playground train toy --preset 10s --dataset noise --seed 0\n" in card
+    assert main(["list"]) == 0
+    assert re.search(rf"{RUN} +toy +noise +[\d,]+ bytes  not measured", capsys.readouterr().out)
+
+
+def test_the_card_s_command_makes_the_same_weights_again(trained, tmp_path, capsys):
+    config = json.loads((tmp_path / "runs" / RUN / "checkpoint/config.json").read_text())
+    assert main([*config["command"].split()[3:], "--runs-dir", str(tmp_path / "others")]) == 0
+    again = json.loads((tmp_path / "others" / RUN / "checkpoint/config.json").read_text())
+    assert again["sha256"] == config["sha256"]
+
+
+def test_options_go_over_a_file_which_goes_over_the_recipe(tmp_path):
+    (tmp_path / "mine.json").write_text('{"steps": 9, "lr": 1, "seed": 5}')
+    assert main(["train", "toy", "--config", "mine.json", "--steps", "3", "--dataset", "More Noise/x", "--out", "here"]) == 0
+    train = json.loads((tmp_path / "here/config.json").read_text())["train"]
+    assert train == {**vars(toy.TrainConfig()), "steps": 3, "lr": 1.0, "seed": 5, "dataset": "More Noise/x"}
+    assert main(["train", "toy", "--config", "mine.json", "--dataset", "More Noise/x"]) == 0
+    assert (tmp_path / "runs/toy-more-noise-x-mine-s5/checkpoint").is_dir()
+
+
+def test_sample_writes_the_pictures_of_its_seed(trained, tmp_path, capsys):
+    def draw(name, n, seed):
+        assert main(["sample", name, "--n", str(n), "--seed", str(seed), "--out", "x.npy"]) == 0
+        return np.load(tmp_path / "x.npy", allow_pickle=False)
+
+    one = draw(RUN, 5, 1)
+    assert one.dtype == np.uint8 and one.shape == (5, 8, 8)
+    assert np.array_equal(one, (toy.images(RUN, 5, 1)[:, 0] * 255).round().byte().numpy())
+    assert np.array_equal(one, draw(RUN, 5, 1)) and not np.array_equal(one, draw(RUN, 5, 2))
+    checkpoints.ship(tmp_path / "runs" / RUN / "checkpoint", "toy-color")
+    color = draw("toy-color", 2, 0)
+    assert color.shape == (2, 8, 8, 3)
+    assert np.array_equal(color, (toy.images("toy-color", 2, 0) * 255).round().byte().permute(0, 2, 3, 1).numpy())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, np.float16, ">f4"])
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 6, 3)])
+def test_reconstruct_gives_back_the_kind_and_shape_it_was_given(trained, tmp_path, kind, shape):
+    x = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    x = x if kind is np.uint8 else (x / 255).astype(kind)
+    np.save(tmp_path / "in.npy", x)
+    assert main(["reconstruct", RUN, "--input", "in.npy", "--out", "out.npy"]) == 0
+    out = np.load(tmp_path / "out.npy")
+    assert out.dtype == x.dtype and out.shape == x.shape
+    assert np.abs(out.astype(float) - x[:, :, ::-1].astype(float)).max() < 1e-7  # the toy turns left and right around
+
+
+class Bomb:
+    def __reduce__(self):
+        return open, ("bomb", "w")
+
+
+def shout_header(path):
+    """A file whose header claims a terabyte of pictures."""
+    np.save(path, np.zeros((1, 8, 8)))
+    path.write_bytes(path.read_bytes().replace(b"(1, 8, 8), }        ", b"(9999999999, 8, 8),}"))
+
+
+ONES = np.ones((1, 8, 8))
+INPUTS = {
+    "no file": ("read", lambda path: None),
+    "a folder": ("read", lambda path: path.mkdir()),
+    "empty": ("read", lambda path: path.write_bytes(b"")),
+    "text": ("read", lambda path: path.write_text("pictures")),
+    "cut": ("read", lambda path: (np.save(path, ONES), path.write_bytes(path.read_bytes()[:-8]))),
+    "a pickle": ("read", lambda path: np.save(path, np.array([Bomb()], dtype=object), allow_pickle=True)),
+    "an archive": ("read", lambda path: np.savez(path.open("wb"), ONES)),
+    "a false header": ("read", shout_header),
+    "two dimensions": ("shape", lambda path: np.save(path, ONES[0])),
+    "two channels": ("shape", lambda path: np.save(path, np.ones((1, 8, 8, 2)))),
+    "channels first": ("shape", lambda path: np.save(path, np.ones((1, 3, 8, 8)))),
+    "five dimensions": ("shape", lambda path: np.save(path, ONES[None, None])),
+    "no picture": ("shape", lambda path: np.save(path, np.ones((0, 8, 8)))),
+    "no pixel": ("shape", lambda path: np.save(path, np.ones((1, 0, 8)))),
+    "int64": ("kind", lambda path: np.save(path, ONES.astype(int))),
+    "bool": ("kind", lambda path: np.save(path, ONES > 0)),
+    "complex": ("kind", lambda path: np.save(path, ONES + 0j)),
+    "text in numpy": ("kind", lambda path: np.save(path, ONES.astype(str))),
+    "above 1": ("range", lambda path: np.save(path, ONES * 255)),
+    "below 0": ("range", lambda path: np.save(path, -ONES / 100)),
+    "NaN": ("range", lambda path: np.save(path, ONES * np.nan)),
+    "infinity": ("range", lambda path: np.save(path, ONES * np.inf)),
+}
+
+
+@pytest.mark.parametrize("why, make", INPUTS.values(), ids=INPUTS)
+def test_pictures_that_are_none_are_refused(why, make, trained, tmp_path, capsys):
+    make(tmp_path / "in.npy")
+    words = {"read": "cannot be read", "shape": "has the shape", "kind": "values of the kind", "range": "values from"}
+    assert words[why] in refused(capsys, "reconstruct", RUN, "--input", "in.npy", "--out", "out.npy")
+    assert not (tmp_path / "out.npy").exists() and not (tmp_path / "bomb").exists()
+
+
+def test_pictures_of_another_size_are_refused(trained, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "runs" / RUN / "checkpoint/config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "model": {"channels": 1, "size": 28}}))
+    np.save(tmp_path / "in.npy", ONES)
+    assert "(1, 8, 8)" in refused(capsys, "reconstruct", RUN, "--input", "in.npy", "--out", "out.npy")
+
+
+def test_evaluate_prints_one_json_object_and_writes_it_only_when_asked(trained, tmp_path, capsys):
+    card = tmp_path / "runs" / RUN / "checkpoint/README.md"
+    before = card.read_text()
+    assert main(["evaluate", RUN, "--full"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"images": 3, "loss": 0.25, "loss_stderr": 0.01}
+    assert card.read_text() == before
+    assert main(["evaluate", RUN, "--write"]) == 0
+    capsys.readouterr()
+    assert "| loss | 0.5 | 0.01 |" in card.read_text()
+    assert main(["list", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["metric"], row["value"]) == ("loss", 0.5)
+
+
+def test_what_cannot_be_done_is_one_sentence(trained, tmp_path, capsys, monkeypatch):
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "field.json").write_text('{"nonsense": 1}')
+    (tmp_path / "kind.json").write_text('{"steps": "many"}')
+    for found, arguments in {
+        "required": ["train", "toy"],
+        "invalid choice": ["train", "nothing", "--preset", "10s"],
+        "preset": ["train", "toy", "--preset", "shipped"],
+        "not allowed with": ["train", "toy", "--preset", "10s", "--config", "field.json"],
+        "steps is 0": ["train", "toy", "--preset", "10s", "--steps", 0],
+        "steps is -1": ["train", "toy", "--preset", "10s", "--steps", -1],
+        "seed is -1": ["train", "toy", "--preset", "10s", "--seed", -1],
+        "invalid int": ["train", "toy", "--preset", "10s", "--seed", "x" * 100_000],
+        "bad.json cannot be read": ["train", "toy", "--config", "bad.json"],
+        "list.json cannot be read": ["train", "toy", "--config", "list.json"],
+        "none.json cannot be read": ["train", "toy", "--config", "none.json"],
+        "nonsense": ["train", "toy", "--config", "field.json"],
+        "many": ["train", "toy", "--config", "kind.json"],
+        "not a checkpoint's name": ["train", "toy", "--preset", "10s", "--ship", "../x"],
+        "other settings (steps 20)": ["train", "toy", "--preset", "10s", "--steps", 21],
+        "is not a run": ["train", "toy", "--preset", "10s", "--out", "."],
+        "No checkpoint is named": ["sample", "toy-none", "--n", 1, "--out", "x.npy"],
+        "name: 1 to 64": ["sample", f"../{RUN}", "--n", 1, "--out", "x.npy"],
+        "n is 0": ["sample", RUN, "--n", 0, "--out", "x.npy"],
+        "n is 10000000000": ["sample", RUN, "--n", 10**10, "--out", "x.npy"],
+        "seed is 99999999999": ["sample", RUN, "--n", 1, "--seed", 99999999999, "--out", "x.npy"],
+        "nowhere/x.npy cannot be written": ["sample", RUN, "--n", 1, "--out", "nowhere/x.npy"],
+        "No checkpoint is named “toy-none”": ["evaluate", "toy-none"],
+    }.items():
+        assert found in refused(capsys, *arguments), arguments
+    monkeypatch.delattr(toy, "reconstruct")
+    np.save(tmp_path / "in.npy", ONES)
+    assert "cannot be used with `reconstruct`" in refused(capsys, "reconstruct", RUN, "--input", "in.npy", "--out", "out.npy")
+
+
+def test_the_folders_may_be_named_before_or_after_the_command(tmp_path, monkeypatch):
+    assert main(["--runs-dir", str(tmp_path / "a"), "train", "toy", "--preset", "10s", "--steps", "2"]) == 0
+    assert main(["train", "toy", "--preset", "10s", "--steps", "2", "--runs-dir", str(tmp_path / "b")]) == 0
+    assert worker.status(tmp_path / "a" / RUN) and worker.status(tmp_path / "b" / RUN)
+
+
+def test_a_stopped_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(worker, "run", lambda *_, **__: worker.Status("stopped", 3, 20, 1.0))
+    assert main(["train", "toy", "--preset", "10s", "--out", "my run"]) == 130
+    assert "resume it with: python -m playground train toy --preset 10s --out 'my run'\n" in capsys.readouterr().err
