@@ -212,10 +212,11 @@ def _held(folder: Path) -> Iterator[None]:
 def _is_run(folder: Path) -> bool:
     """Whether a folder is a run's, or has nothing in it that a run could spoil."""
     try:
-        return "recipe" in json.loads((folder / "config.json").read_bytes())
+        config = json.loads((folder / "config.json").read_bytes())
+        return isinstance(config, dict) and isinstance(config.get("train"), dict) and {"recipe", "command"} <= config.keys()
     except FileNotFoundError:
         return all(path.name == "lock" or path.name.endswith(".part") for path in folder.iterdir())
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         return False
 
 
@@ -230,8 +231,8 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
     found = json.loads(path.read_bytes())
     if found["recipe"] != wanted["recipe"]:
         raise PlaygroundError("run.config", changed=f"recipe {found['recipe']}")
-    train = found.get("train", {})
-    changed = [f"{key} {train.get(key)}" for key in {**train, **wanted["train"]} if train.get(key) != wanted["train"].get(key)]
+    begun, now = found["train"], wanted["train"]
+    changed = [f"{key} {begun.get(key)}" for key in {**begun, **now} if begun.get(key) != now.get(key)]
     if changed:
         raise PlaygroundError("run.config", changed=", ".join(changed))
 

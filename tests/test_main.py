@@ -1,31 +1,17 @@
 """The command line does what it says, and says in one sentence what it will not do."""
 
-import importlib.util
 import json
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import toy
 from playground import worker
 from playground.__main__ import main
 from playground.core import checkpoints, device
 
-ROOT = Path(__file__).parents[1]
-
-
-def load_toy():
-    if "toy" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("toy", ROOT / "tests" / "toy.py")
-        sys.modules["toy"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["toy"])
-    return sys.modules["toy"]
-
-
-toy = load_toy()
 RUN = "toy-noise-10s-s0"
 
 

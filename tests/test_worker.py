@@ -1,7 +1,6 @@
 """A run can be stopped, killed, damaged and resumed, and ends as if nothing had happened."""
 
 import errno
-import importlib.util
 import itertools
 import json
 import os
@@ -16,22 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import toy
 from playground import worker
 from playground.core import checkpoints, device, files
 from playground.core.errors import PlaygroundError
 
 ROOT = Path(__file__).parents[1]
-
-
-def load_toy():
-    if "toy" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("toy", ROOT / "tests" / "toy.py")
-        sys.modules["toy"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["toy"])
-    return sys.modules["toy"]
-
-
-toy = load_toy()
 CONFIG = toy.TrainConfig()
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PLAYGROUND_DEVICE": "cpu"}
 
@@ -178,7 +167,8 @@ def test_a_second_worker_is_refused_while_the_first_lives(tmp_path):
     assert run(tmp_path / "run", report=second).state == "finished" and seen
 
 
-@pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {"config.json": '{"format": 1}'}, {"config.json": "{"}])
+@pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {"config.json": '{"format": 1}'}, {"config.json": "{"},
+                                     {"config.json": '["recipe", "train", "command"]'}])
 def test_a_folder_of_something_else_is_refused_and_left_as_it_was(content, tmp_path):
     (tmp_path / "run").mkdir()
     for name, text in content.items():

@@ -17,7 +17,6 @@ from torch import nn
 
 from playground import families, worker
 from playground.core import checkpoints, device
-from playground.core.errors import PlaygroundError
 from playground.core.recipe import Progress, Result
 
 BEST = "loss"

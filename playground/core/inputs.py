@@ -71,7 +71,8 @@ def numbers_in(name: str, text: object, length: int, low: float, high: float, *,
 def choice(name: str, value: object, choices: Collection[str]) -> str:
     """`value` if it is one of `choices`, else `PlaygroundError`."""
     if not isinstance(value, str) or value not in choices:
-        raise PlaygroundError("input.choice", name=name, found=_found(value), choices=", ".join(sorted(choices)))
+        found = value[:40] if isinstance(value, str) else _found(value)
+        raise PlaygroundError("input.choice", name=name, found=found, choices=", ".join(sorted(choices)))
     return value
 
 
@@ -95,5 +96,5 @@ def parsed(text: object) -> object:
 def _found(value: object) -> str:
     """How a refused value is named: numbers as they are, text quoted and cut, anything else by its kind."""
     if value is None or isinstance(value, (bool, numbers.Real)):
-        return str(value)[:40] if abs(value or 0) < 1e300 else "…"
+        return f"{value:g}" if isinstance(value, float) else str(value) if value is None or abs(value) < 10**15 else "…"
     return f"“{value[:40]}”" if isinstance(value, str) else type(value).__name__

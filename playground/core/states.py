@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 register({
     "state.damaged": (
-        "The saved state of this run is damaged or of another version, and was left as it is; train again in another folder.",
+        "The saved state of this run is damaged or of another version and was left as it is; train in another folder.",
         "该任务保存的状态已损坏或来自其他版本，文件保持原样；请在另一个文件夹中重新训练。",
     ),
     "state.diverged": (

@@ -1,6 +1,5 @@
 """A checkpoint is whole or refused in one sentence, and what was loaded stays as it was."""
 
-import importlib.util
 import json
 import math
 import os
@@ -17,22 +16,12 @@ import pytest
 import safetensors.torch
 import torch
 
+import toy
 from playground.core import checkpoints, device
 from playground.core.card import headline
 from playground.core.errors import PlaygroundError
 
 ROOT = Path(__file__).parents[2]
-
-
-def load_toy():
-    if "toy" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("toy", ROOT / "tests" / "toy.py")
-        sys.modules["toy"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["toy"])
-    return sys.modules["toy"]
-
-
-toy = load_toy()
 
 
 @pytest.fixture(autouse=True)

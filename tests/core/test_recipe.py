@@ -1,31 +1,18 @@
 """The flattener gives back every bit, and TrainConfigs made from plain values are what they say."""
 
 import copy
-import importlib.util
 import itertools
 import json
 import math
-import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
+import toy
 from playground.core import recipe
 from playground.core.errors import PlaygroundError
-
-
-def load_toy():
-    if "toy" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("toy", Path(__file__).parents[1] / "toy.py")
-        sys.modules["toy"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["toy"])
-    return sys.modules["toy"]
-
-
-toy = load_toy()
 
 
 @pytest.fixture(autouse=True)

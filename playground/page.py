@@ -1,0 +1,88 @@
+"""The whole page: a header, one tab per family, and how it is served."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from . import families
+from .ui import guard, i18n, live, text
+
+UI = Path(__file__).parent / "ui"
+SCRIPTS = ("page.js", "state.js", "bars.js", "live.js", "pad.js")       # in the order in which they need each other
+
+THEME = gr.themes.Base(
+    primary_hue="orange", secondary_hue="blue", neutral_hue="slate", radius_size="md",
+    font=["system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"],
+    font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
+).set(
+    body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950",
+    block_border_width="0px", block_shadow="none", block_label_background_fill="transparent",
+    slider_color="#d55e00", slider_color_dark="#f08c3a",
+    button_primary_background_fill="#d55e00", button_primary_background_fill_hover="#b84f00",
+    button_primary_background_fill_dark="#c75800", button_primary_text_color="white",
+)
+
+
+def build() -> gr.Blocks:
+    """The page with all its tabs, laid out and wired, not yet served. Imports no torch."""
+    i18n.register(text.TEXT)
+    for family in families.FAMILIES:
+        i18n.register(families.load(family, "text").TEXT)
+    with gr.Blocks(title="Generative Playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
+        with gr.Tabs(elem_id="families"):
+            for family in families.FAMILIES:
+                with gr.Tab(i18n.t(f"{family}.tab"), id=family):
+                    families.load(family, "tab").build(page)
+    return page
+
+
+def launch_options(language: str | None = None) -> dict[str, Any]:
+    """Keyword arguments for `Blocks.launch`: the look, the scripts, the live routes and what a public page must set."""
+    return {
+        "theme": THEME,
+        "css_paths": UI / "style.css",
+        "head": _head(language),
+        "i18n": i18n.bundle(),
+        "app_kwargs": {"routes": live.routes(), "middleware": [Middleware(guard.Guard)]},
+        "ssr_mode": False,               # the scripts must run before Gradio's, in the browser
+        "show_error": False,             # our sentences are shown anyway; nobody's exception text is
+        "run_history": False,            # halves the rate of ordinary events
+        "enable_monitoring": False,
+        "max_file_size": guard.UPLOAD_MAX,
+        "footer_links": ["api"],
+        "quiet": True,
+        "pwa": False,
+    }
+
+
+def queue(page: gr.Blocks) -> gr.Blocks:
+    """Bounds on what waits; the API answers through the queue alone, never around its limits."""
+    return page.queue(max_size=64, api_open=False, default_concurrency_limit=2)
+
+
+def warm_up() -> None:
+    """Import torch and load what the first view needs, while the visitor's browser is still loading the page."""
+    from .core.device import executor
+
+    for family in families.FAMILIES:
+        executor.submit(families.load(family, "tab").warm_up)
+
+
+def _head(language: str | None) -> str:
+    scripts = "\n".join((UI / name).read_text("utf-8") for name in SCRIPTS)
+    return (f'<meta name="color-scheme" content="light dark">'
+            f"<script data-lang={json.dumps(language or '')}>\n{scripts}\n</script>")
+
+
+def _header() -> str:
+    both = i18n.both
+    return (f'<header><div><h1>{both("page.title")}</h1><p>{both("page.claim")}</p></div><nav>'
+            f'<button type="button" class="quiet" id="language" data-action="language">'
+            f'<span lang="en">中文</span><span lang="zh">English</span></button>'
+            f'<button type="button" class="quiet" id="theme" data-action="theme">{both("page.theme")}</button>'
+            f'<button type="button" class="quiet" id="link" data-action="link"><span class="todo">{both("page.link")}</span>'
+            f'<span class="done">{both("page.copied")}</span></button></nav></header>')

@@ -1,0 +1,1 @@
+"""Gradio parts every tab is built from; no family is known here."""

@@ -1,0 +1,51 @@
+/* Small bar charts on canvases: a view's list of numbers (data-bars="view:key"), or a component's value (mount). */
+(() => {
+  const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
+  /* values around a middle line at +-range; spread: half-widths of an error bar for each, or nothing. */
+  function signed(canvas, values, spread) {
+    const scale = devicePixelRatio || 1, range = Number(canvas.dataset.range || 3);
+    const width = (canvas.width = canvas.clientWidth * scale), height = (canvas.height = canvas.clientHeight * scale);
+    const context = canvas.getContext("2d"), step = width / values.length, middle = height / 2;
+    const y = (value) => middle - (Math.max(-range, Math.min(range, value)) / range) * (middle - scale);
+    context.fillStyle = css("--rule");
+    context.fillRect(0, middle - scale / 2, width, scale);
+    values.forEach((value, i) => {
+      const x = i * step + step * 0.2;
+      context.fillStyle = css(canvas.dataset.colour || "--code");
+      context.fillRect(x, Math.min(middle, y(value)), step * 0.6, Math.max(scale, Math.abs(y(value) - middle)));
+      if (!spread) return;
+      context.fillStyle = css("--noise");
+      context.fillRect(x + step * 0.22, y(value + spread[i]), step * 0.16, Math.max(scale, y(value - spread[i]) - y(value + spread[i])));
+    });
+  }
+
+  playground.bars = {
+    update(name, numbers) {
+      for (const canvas of document.querySelectorAll(`canvas[data-bars^="${name}:"]`)) {
+        const [key, spread] = canvas.dataset.bars.split(":")[1].split("±");
+        if (Array.isArray(numbers[key])) signed(canvas, numbers[key], spread && numbers[spread]);
+      }
+    },
+    /* A component whose value is a list of numbers >= 0: labelled bars, greyed below its data-dead. */
+    mount(element, props, watch) {
+      const list = element.querySelector("[data-dead]");
+      const draw = () => {
+        const values = Array.isArray(props.value) ? props.value : [];
+        const top = Math.max(...values, 1e-9);
+        list.replaceChildren(...values.map((value, i) => {
+          const bar = document.createElement("li");
+          bar.style.setProperty("--share", value / top);
+          bar.classList.toggle("dead", value < Number(list.dataset.dead));
+          bar.title = `z${i + 1}: ${value.toFixed(3)} nats`;
+          const name = document.createElement("span");
+          name.textContent = i + 1;
+          bar.append(name);
+          return bar;
+        }));
+      };
+      draw();
+      watch("value", draw);
+    },
+  };
+})();

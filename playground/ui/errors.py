@@ -1,0 +1,48 @@
+"""What the page shows when something goes wrong: a visitor's own mistake as its sentence, ours as a neutral one."""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+
+from ..core.errors import PlaygroundError, register
+from . import i18n
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+log = logging.getLogger("playground")
+
+register({
+    "page.ours": (
+        "Something went wrong on our side; nothing of yours is lost. Try again, or reload the page.",
+        "我们这边出了问题；您的内容没有丢失。请重试，或刷新页面。",
+    ),
+    "page.large": (
+        "The request is larger than {limit} KB, which is all this page ever needs; send less.",
+        "请求超过了 {limit} KB（本页面所需的上限）；请减小内容。",
+    ),
+})
+
+
+def guarded(handler: Callable[P, R]) -> Callable[P, R]:
+    """A handler for Gradio events: whatever it raises reaches the page as one sentence, never as a traceback."""
+    @functools.wraps(handler)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return handler(*args, **kwargs)
+        except Exception as error:
+            raise gr.Error(i18n.sentence(visible(error)), print_exception=False) from None
+
+    call.__signature__ = inspect.signature(handler)
+    return call
+
+
+def visible(error: Exception) -> PlaygroundError:
+    """The error a visitor may see: their own as it is; any other is logged with its traceback and replaced."""
+    if isinstance(error, PlaygroundError):
+        return error
+    log.error("unexpected error in a handler", exc_info=error)
+    return PlaygroundError("page.ours")

@@ -1,0 +1,171 @@
+"""The live view: what a visitor drags redraws a canvas at the rate of the finger (live.js is its other half).
+
+A real `gr.Slider` fires a JavaScript-only event; the script asks a small stateless route for a frame (a PNG and a
+header of numbers) and draws it. The newest request wins: the server skips what a newer one of the same page has
+overtaken, the page never draws an older frame over a newer.
+"""
+
+import asyncio
+import io
+import json
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.components.base import Component
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..core.device import executor
+from ..core.errors import LANGUAGES
+from .errors import visible
+
+PATH = "/live"
+PAGES = 1024                 # pages whose newest request is remembered
+NUMBERS_MAX = 16_384         # bytes of the header; proxies cut longer ones
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One answer of a live view."""
+
+    picture: np.ndarray      # uint8, (H, W) or (H, W, 3)
+    numbers: Mapping[str, Any] = field(default_factory=dict)      # JSON-able; shown wherever data-live names them
+
+
+Handler = Callable[[Mapping[str, str]], Frame]      # the query's parameters, all hostile -> a frame
+
+_handlers: dict[str, Handler] = {}
+
+
+def register(name: str, handler: Handler) -> None:
+    """Serve a live view's frames at /live/<name>. The handler runs on the inference executor."""
+    _handlers[name] = handler
+
+
+def routes() -> list[Route]:
+    """For `launch(app_kwargs={"routes": ...})`."""
+    return [Route(f"{PATH}/{{name}}", _serve, methods=["GET"])]
+
+
+class Newest:
+    """The newest request number of each page and view, for the last PAGES of them."""
+
+    def __init__(self) -> None:
+        self._numbers: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def announce(self, key: tuple[str, str], number: int) -> None:
+        with self._lock:
+            self._numbers[key] = max(number, self._numbers.pop(key, 0))
+            if len(self._numbers) > PAGES:
+                self._numbers.popitem(last=False)
+
+    def overtaken(self, key: tuple[str, str], number: int) -> bool:
+        with self._lock:
+            return self._numbers.get(key, 0) > number
+
+
+_newest = Newest()
+
+
+async def _serve(request: Request) -> Response:
+    """200 with the frame, 204 when a newer request of this page made it pointless, 4xx with a sentence."""
+    handler = _handlers.get(request.path_params["name"])
+    if handler is None:
+        return Response(status_code=404)
+    query = dict(request.query_params)
+    key = (request.path_params["name"], query.pop("page", "")[:32])
+    digits = query.pop("n", "")
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else 0
+    _newest.announce(key, number)
+    try:
+        answer = await asyncio.wrap_future(executor.submit(_answer, handler, query, key, number))
+    except Exception as error:
+        sentence = visible(error)
+        status = 500 if sentence.key == "page.ours" else 422
+        body = json.dumps({"error": {code: sentence.sentence(code) for code in LANGUAGES}}, ensure_ascii=False)
+        return Response(body, status, media_type="application/json")
+    if answer is None:
+        return Response(status_code=204)
+    picture, numbers = answer
+    return Response(picture, media_type="image/png", headers={"X-Numbers": numbers, "Cache-Control": "no-store"})
+
+
+def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], number: int) -> tuple[bytes, str] | None:
+    if _newest.overtaken(key, number):
+        return None
+    start = time.perf_counter()
+    frame = handler(query)
+    numbers = {**frame.numbers, "ms": (time.perf_counter() - start) * 1e3}
+    text = json.dumps(_rounded(numbers), separators=(",", ":"), allow_nan=False)
+    assert len(text) <= NUMBERS_MAX
+    return png(frame.picture), text
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A small picture as PNG: exact, and at 28 pixels smaller and faster than JPEG. uint8 (H, W) or (H, W, 3)."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers as the page needs them: five digits, and null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value
+
+from gradio.events import Dependency
+
+class View(gr.HTML):
+    """A canvas that shows the frames of one live view.
+
+    Event: `.pick` when a tile is clicked (or Enter pressed on it); the value is then its index.
+    name: as registered. tiles: pictures side by side in each frame, each drawn on a canvas of its own.
+    alt: what the picture shows, HTML in both languages, read out to who cannot see it.
+    """
+
+    def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), **kwargs: Any) -> None:
+        figures = "".join(
+            f'<figure data-tile="{i}"><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
+            f"<figcaption>{captions[i] if i < len(captions) else ''}</figcaption></figure>" for i in range(tiles))
+        super().__init__(
+            html_template=f'<div class="live-view" data-view="{name}"><div class="live-tiles">{figures}</div>'
+                          f'<span id="{_id(name)}-alt" class="visually-hidden">{alt}</span>'
+                          '<p class="live-status" role="status"></p></div>',
+            js_on_load="window.playground.live.mount(element, props, trigger) /* 'pick' */",
+            apply_default_css=False, elem_id=_id(name), **kwargs)
+        self.view = name
+
+    def follow(self, names: Sequence[str], components: Sequence[Component]) -> str:
+        """Ask for a frame at each change of the components, their values becoming the query parameters `names`.
+
+        The last name takes all components left over, joined by commas. Returns the JavaScript that asks,
+        for `.then(js=...)` where a frame is wanted without a change.
+        """
+        js = f"(...values) => {{ playground.live.ask({json.dumps(self.view)}, {json.dumps(list(names))}, values); return []; }}"
+        gr.on([c.change for c in components], None, list(components), None, js=js, queue=False, trigger_mode="multiple",
+              api_visibility="private")
+        return js
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def _id(name: str) -> str:
+    return "live-" + name.replace(".", "-")

@@ -1,0 +1,50 @@
+/* Runs before Gradio's own scripts: the visitor's language and theme, and what the other scripts share. */
+window.playground = (() => {
+  const LANGUAGES = ["en", "zh"];
+  const query = new URLSearchParams(location.search);
+  const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+  const store = (key, value) => { try { localStorage.setItem(key, value); } catch { /* private mode */ } };
+
+  const chosen = [query.get("lang"), stored("playground_language"), document.currentScript.dataset.lang];
+  const language = chosen.find((code) => LANGUAGES.includes(code))
+    || (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  document.documentElement.dataset.lang = language;
+  document.cookie = `playground_language=${language}; path=/; SameSite=Lax`;
+  // Gradio picks its translations by the browser's locale once, at its start: this is where it looks.
+  Object.defineProperty(navigator, "language", { get: () => (language === "zh" ? "zh-CN" : "en-US") });
+  Object.defineProperty(navigator, "languages", { get: () => [navigator.language] });
+
+  const dark = query.get("__theme") || stored("playground_theme");
+  const setTheme = (name) => {
+    document.body.classList.toggle("dark", name === "dark");
+    store("playground_theme", name);
+  };
+  document.addEventListener("DOMContentLoaded", () => { if (dark) document.body.classList.toggle("dark", dark === "dark"); });
+
+  return {
+    language,
+    root: () => (window.gradio_config?.root || location.origin + location.pathname).replace(/\/+$/, ""),
+    setLanguage(code) {
+      store("playground_language", code);
+      document.cookie = `playground_language=${code}; path=/; SameSite=Lax`;
+      const url = new URL(location.href);
+      url.searchParams.set("lang", code);
+      location.replace(url);                             // the tab's state is in the URL, so nothing is lost
+    },
+    toggleTheme: () => setTheme(document.body.classList.contains("dark") ? "light" : "dark"),
+    async copyLink(button) {
+      playground.state?.flush();
+      try { await navigator.clipboard.writeText(location.href); } catch { prompt("", location.href); }
+      button.dataset.done = "";
+      setTimeout(() => delete button.dataset.done, 1500);
+    },
+  };
+})();
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-action]");
+  if (!button) return;
+  if (button.dataset.action === "language") playground.setLanguage(playground.language === "zh" ? "en" : "zh");
+  if (button.dataset.action === "theme") playground.toggleTheme();
+  if (button.dataset.action === "link") playground.copyLink(button);
+});

@@ -1,0 +1,103 @@
+"""What a trained VAE answers: decode a code, encode a picture, draw from the prior.
+
+Codes are passed around in the order of the sliders: z[0] belongs to the dimension that carries most (the largest KL).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import checkpoints, device
+from ..core.checkpoints import Checkpoint
+from . import maths
+from .model import VAE, ModelConfig
+from .train import log_likelihood
+
+BATCH = 250                  # pictures per pass: enough to be fast, small enough to let the next request in
+ESTIMATE = 64                # samples of q(z | x) behind the numbers of one picture
+
+
+def build(config: Mapping[str, Any]) -> VAE:
+    """The networks for a checkpoint's `model` fields, their weights still random."""
+    return VAE(ModelConfig(**config))
+
+
+def load(name: str) -> Checkpoint:
+    """A VAE checkpoint by name, from the cache when it is there. Raises `PlaygroundError` for any that will not do."""
+    return checkpoints.load(name, "vae", build)
+
+
+def order(checkpoint: Checkpoint) -> Tensor:
+    """Latent dimensions from the most informative to the least, (D,) int64, by their mean KL on held-out images."""
+    return checkpoint.derived["kl"].argsort(descending=True, stable=True)
+
+
+def draw(checkpoint: Checkpoint, n: int, seed: int, start: int = 0) -> Tensor:
+    """z ~ N(0, I), (n, D), in slider order: picture i of a seed is the same whatever the batch and the device."""
+    return device.noise(seed, range(start, start + n), (checkpoint.model.config.latent,))
+
+
+def decode(checkpoint: Checkpoint, z: Tensor) -> Tensor:
+    """E[x | z] as (N, C, H, W) in [0, 1] on the CPU, for codes (N, D) in slider order."""
+    by_dimension = torch.empty_like(z)
+    by_dimension[:, order(checkpoint)] = z
+    where = next(checkpoint.model.parameters()).device
+    return torch.cat([checkpoint.model.mean(part.to(where)).cpu() for part in by_dimension.split(BATCH)])
+
+
+@torch.no_grad()
+def images(name: str, n: int, seed: int) -> Tensor:
+    """n pictures drawn from the prior, (n, C, H, W) in [0, 1]. The same (seed, index) is always the same picture."""
+    checkpoint = load(name)
+    return decode(checkpoint, draw(checkpoint, n, seed))
+
+
+@torch.no_grad()
+def reconstruct(name: str, x: Tensor) -> Tensor:
+    """Each picture encoded to mu and decoded again, (N, C, H, W) in [0, 1] like x."""
+    model = load(name).model
+    where = next(model.parameters()).device
+    return torch.cat([model.mean(model.encode(part.to(where))[0]).cpu() for part in x.split(BATCH)])
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One picture as the VAE sees it. Codes in slider order; numbers in nats."""
+
+    x: Tensor                # (C, H, W), what was encoded
+    mu: Tensor               # (D,)
+    sigma: Tensor            # (D,)
+    x_hat: Tensor            # (C, H, W), the decoded mu
+    log_likelihood: float    # E_q log p(x | z), over ESTIMATE samples
+    log_likelihood_error: float          # its standard error
+    kl: float                # exact
+    bound: float             # the importance-weighted bound over the same samples
+    samples: int = ESTIMATE
+
+    @property
+    def elbo(self) -> float:
+        return float(maths.elbo(self.log_likelihood, self.kl))
+
+
+def encode(checkpoint: Checkpoint, x: Tensor, seed: int = 0) -> Encoded:
+    """Encode one picture x (C, H, W) in [0, 1]; a Bernoulli decoder's pixels are rounded to 0 or 1 first."""
+    model: VAE = checkpoint.model
+    where = next(model.parameters()).device
+    if model.config.likelihood == "bernoulli":
+        x = x.round()
+    mu, logvar = model.encode(x[None].to(where))              # each (1, D)
+    eps = device.noise(seed, range(ESTIMATE), (1, model.config.latent)).to(where)
+    z = maths.reparameterise(mu, logvar, eps)                 # (K, 1, D)
+    out = model.decode(torch.cat([mu, z[:, 0]]))              # mu and the K samples in one pass
+    mean = out[:1].sigmoid() if model.config.likelihood == "bernoulli" else out[:1].clamp(0, 1)
+    log_p = log_likelihood(model.config, out[1:], x.to(where))                    # (K,)
+    log_w = maths.log_importance_weights(log_p[:, None], z, mu, logvar)
+    by_kl = order(checkpoint)
+    return Encoded(
+        x=x, mu=mu[0].cpu()[by_kl], sigma=(0.5 * logvar[0]).exp().cpu()[by_kl], x_hat=mean[0].cpu(),
+        log_likelihood=log_p.mean().item(), log_likelihood_error=log_p.std().item() / ESTIMATE**0.5,
+        kl=maths.kl_to_standard_normal(mu, logvar).item(), bound=maths.importance_weighted_bound(log_w).item(),
+    )

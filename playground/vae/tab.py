@@ -1,0 +1,357 @@
+"""The VAE tab: drag a point through the latent space and watch the decoded digit follow; draw a digit and see its code.
+
+    +-- the structure, live: x -> encoder -> mu, sigma -> z -> decoder -> E[x | z] --+
+    +-- model, seed, sliders in order of KL --------------+-- the decoded digit -----+
+    +-- KL per dimension ---------------------------------+-- three numbers ---------+
+    +-- sixteen draws from the prior -------------------------------------------------+
+    +-- pad ------+-- x and its reconstruction ------------------- three numbers -----+
+    +-- formulas with the numbers of this moment -------------------------------------+
+"""
+
+import base64
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from ..core import images, inputs
+from ..core.device import executor
+from ..ui import live, parts
+from ..ui.errors import guarded
+from ..ui.i18n import both, t
+from ..ui.state import Field, State
+
+Z_MAX = 3.0          # +-3 std of the prior N(0, 1): 99.7 % of its mass on each axis
+STEP = 0.01          # of the sliders; a code on them is rounded to it
+FIRST = 8            # sliders in sight; the rest are behind "more"
+SLIDERS = 32         # sliders in all; a model's further dimensions, which carry least, stay at 0
+STRIP = 16           # draws from the prior shown beside each other
+DEAD = 0.01          # nats: a dimension below carries nothing
+EXAMPLE = 3          # the digit on the pad when the tab opens
+
+
+def build(page: gr.Blocks) -> None:
+    """Lay out the tab inside the current gr.Tab, then wire it."""
+    gr.HTML(_figure(), apply_default_css=False, elem_id="vae-figure")
+    with gr.Row(elem_classes="section"):
+        with gr.Column(scale=5, elem_id="vae-sliders"):
+            gr.HTML(_heading("vae.slide", "vae.try"))
+            with gr.Row(elem_classes="controls"):
+                checkpoint = parts.checkpoint_picker("vae")
+                seed = parts.seed_box()
+                prior = gr.Button(t("vae.prior"), variant="primary", elem_id="vae-prior", size="md")
+                zero = gr.Button(t("vae.zero"), elem_id="vae-zero", size="md")
+            sliders = _sliders(range(FIRST))
+            with gr.Accordion(t("vae.more"), open=False):
+                sliders += _sliders(range(FIRST, SLIDERS))
+            bars = parts.Bars(dead=DEAD, elem_id="vae-kl")
+            gr.HTML(f'<p class="caption">{both("vae.bars")}</p>')
+        with gr.Column(scale=3, min_width=280, elem_classes="held"):
+            decoded = live.View("vae.decode", alt=both("vae.decoded"), elem_classes="large")
+            gr.HTML(_numbers(("vae.decode:log_prior", "vae.log_prior"), ("vae.decode:norm", "vae.norm"),
+                             ("vae.decode:ms", "vae.ms")))
+    with gr.Column(elem_classes="section"):
+        gr.HTML(_heading("vae.strip", "vae.strip.try"))
+        strip = live.View("vae.prior", alt=both("vae.strip.alt"), tiles=STRIP, elem_classes="strip")
+    with gr.Row(elem_classes="section"):
+        with gr.Column(scale=3, min_width=280):
+            gr.HTML(_heading("vae.own", "vae.own.try"))
+            gr.HTML(f'<p class="caption">{both("vae.example")}</p>')
+            with gr.Row(elem_classes="examples"):
+                examples = [gr.Button(str(digit), size="sm", min_width=30) for digit in range(10)]
+        with gr.Column(scale=2, min_width=220):
+            pad = parts.Pad(alt="digit", elem_id="vae-pad")
+        with gr.Column(scale=4, min_width=280):
+            encoded = live.View("vae.encode", alt=both("vae.encoded"), tiles=2,
+                                captions=(both("vae.seen"), both("vae.restored")))
+            gr.HTML(_numbers(("vae.encode:log_likelihood", "vae.log_likelihood"), ("vae.encode:kl", "vae.kl"),
+                             ("vae.encode:elbo", "vae.elbo")))
+    with gr.Column(elem_classes="section formulas"):
+        _formulas()
+
+    draw_decoded = decoded.follow(("checkpoint", "z"), [checkpoint, *sliders])
+    draw_strip = strip.follow(("checkpoint", "seed"), [checkpoint, seed])
+    encoded.follow(("checkpoint", "x"), [checkpoint, pad])
+    live.register("vae.decode", decode_frame)
+    live.register("vae.prior", prior_frame)
+    live.register("vae.encode", encode_frame)
+
+    quick = dict(queue=False, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    prior.click(guarded(_another), [checkpoint, seed], [seed, *sliders], **quick)
+    seed.input(guarded(_draw), [checkpoint, seed], sliders, **quick)
+    strip.pick(guarded(_draw_picked), [checkpoint, seed, strip], sliders, **quick)
+    zero.click(None, None, sliders, js=f"() => Array({SLIDERS}).fill(0)", queue=False)
+    pad.release(guarded(_jump), [checkpoint, pad], sliders, **quick)
+    for digit, button in enumerate(examples):
+        button.click(guarded(partial(_example, digit)), checkpoint, [pad, *sliders], **quick)
+    checkpoint.input(guarded(_describe), checkpoint, [bars, *sliders], **quick)
+
+    state = State("vae", [
+        Field("model", [checkpoint], lambda text: [inputs.choice("model", text, parts.checkpoint_names("vae"))]),
+        Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
+        Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True)),
+        Field("x", [pad], lambda text: [images.pack_drawing(images.unpack_drawing(text))]),
+    ])
+    state.wire()
+
+    @guarded
+    def opening(request: gr.Request) -> list[Any]:
+        return _opening(state.read(request.query_params))
+
+    scripted = dict(fn=None, outputs=None, queue=False, api_visibility="private")
+    page.load(opening, None, [checkpoint, seed, bars, pad, *sliders], show_progress="hidden",      # queued: warnings are
+              api_visibility="private").then(                                                     # sent that way alone
+        inputs=[checkpoint, *sliders], js=draw_decoded, **scripted).then(
+        inputs=[checkpoint, seed], js=draw_strip, **scripted)
+
+    gr.api(guarded(vae_decode), api_name="vae_decode")
+    gr.api(guarded(vae_encode), api_name="vae_encode")
+    gr.api(guarded(vae_prior), api_name="vae_prior")
+
+
+# What the live views draw. Each runs on the inference executor; the query is hostile.
+
+
+def decode_frame(query: Mapping[str, str]) -> live.Frame:
+    """The decoded picture of the sliders' code, with log p(z) and the norm of z."""
+    return _decoded(query.get("checkpoint"), inputs.numbers_in("z", query.get("z"), SLIDERS, -Z_MAX, Z_MAX, pad=True))
+
+
+def prior_frame(query: Mapping[str, str]) -> live.Frame:
+    """STRIP pictures decoded from draws of the prior."""
+    sample = _sample()
+    checkpoint = sample.load(query.get("checkpoint"))
+    z = sample.draw(checkpoint, STRIP, inputs.seed(inputs.parsed(query.get("seed"))))
+    return live.Frame(images.strip(sample.decode(checkpoint, z.clamp(-Z_MAX, Z_MAX))))
+
+
+def encode_frame(query: Mapping[str, str]) -> live.Frame:
+    """The drawing as the encoder sees it beside its reconstruction, with its code and the terms of the bound."""
+    import torch
+
+    encoded = _encoded(query.get("checkpoint"), query.get("x"))
+    return live.Frame(images.strip(torch.stack([encoded.x, encoded.x_hat])), _terms(encoded))
+
+
+# The same for programs: named endpoints of the API.
+
+
+def vae_decode(checkpoint: str, z: list[float]) -> dict:
+    """Decode a code. z: up to 32 numbers, clamped to +-3, in order of the KL of their dimensions; the rest are 0.
+
+    Returns {"picture": a PNG as a data URI, "log_prior": nats, "norm": of z, "z": as used}.
+    """
+    if isinstance(z, (list, tuple)):
+        z = [*z, *[0.0] * (SLIDERS - len(z))]
+    frame = executor.run(_decoded, checkpoint, inputs.vector("z", z, SLIDERS, -Z_MAX, Z_MAX))
+    return {"picture": _data_uri(frame.picture), **frame.numbers}
+
+
+def vae_encode(checkpoint: str, drawing: str) -> dict:
+    """Encode a drawing: 56x56 pixels of one bit, row by row, as URL-safe base64 (523 characters).
+
+    Returns {"picture": x and its reconstruction side by side as a data URI, "mu", "sigma", "log_likelihood", "kl",
+    "elbo", "bound", ...}, in nats.
+    """
+    encoded = executor.run(_encoded, checkpoint, drawing)
+    picture = np.concatenate([images.to_uint8(encoded.x), images.to_uint8(encoded.x_hat)], axis=1)
+    return {"picture": _data_uri(picture), **_terms(encoded)}
+
+
+def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
+    """The code of draw `index` (0..15) of a seed, in order of the KL of its dimensions, clamped to +-3."""
+    return executor.run(_code, checkpoint, seed, index)
+
+
+# What the buttons do.
+
+
+def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
+    """Values of model, seed, bars, pad and sliders when the page opens: those of the URL, else a draw and a drawn digit."""
+    [name] = restored.get("model", parts.checkpoint_names("vae")[:1])
+    [seed] = restored.get("seed", [0])
+    [drawing] = restored.get("x", [None])
+    bars, *updates = _describe(name)
+    z = restored.get("z") or _draw(name, seed)
+    if drawing is None:
+        drawing = _example_drawing(EXAMPLE)
+    return [name, seed, bars, drawing, *({**update, "value": value} for update, value in zip(updates, z))]
+
+
+def _describe(name: str) -> list[Any]:
+    """KL per dimension in slider order, and one slider per latent dimension."""
+    def describe() -> list[float]:
+        checkpoint = _sample().load(name)
+        return checkpoint.derived["kl"][_sample().order(checkpoint)].tolist()
+
+    kl = executor.run(describe)
+    return [kl, *(gr.update(visible=i < len(kl)) for i in range(SLIDERS))]
+
+
+def _another(name: str, seed: Any) -> list[Any]:
+    """The next seed, and its first draw from the prior."""
+    following = (inputs.seed(seed) + 1) % inputs.SEED_MAX
+    return [following, *_draw(name, following)]
+
+
+def _draw(name: str, seed: Any) -> list[float]:
+    return _on_sliders(executor.run(_code, name, seed, 0))
+
+
+def _draw_picked(name: str, seed: Any, index: Any) -> list[float]:
+    return _on_sliders(executor.run(_code, name, seed, index))
+
+
+def _jump(name: str, drawing: Any) -> list[float] | list[dict]:
+    """The mean of the drawing's code on the sliders; an emptied pad leaves them where they are."""
+    if drawing == "":
+        return [gr.skip()] * SLIDERS
+    return _on_sliders(executor.run(_encoded, name, drawing).mu.tolist())
+
+
+def _example(digit: int, name: str) -> list[Any]:
+    drawing = _example_drawing(digit)
+    return [drawing, *_jump(name, drawing)]
+
+
+def _example_drawing(digit: int) -> str:
+    """A digit of the built-in set, drawn straight and a little bold."""
+    from ..core import procedural
+
+    return images.pack_drawing(executor.run(procedural.render_glyph, digit, size=images.PAD)[0].numpy() > 127)
+
+
+def warm_up() -> None:
+    """Make the first picture fast: import torch, load the first checkpoint, decode once."""
+    for name in parts.checkpoint_names("vae")[:1]:
+        _decoded(name, [0.0] * SLIDERS)
+
+
+# What they all stand on, for the inference executor.
+
+
+def _sample():
+    """The sampling module, imported when it is first needed: it brings torch, and the page must not wait for that."""
+    from . import sample
+
+    return sample
+
+
+def _decoded(name: Any, z: list[float]) -> live.Frame:
+    import torch
+
+    from . import maths
+
+    sample = _sample()
+    checkpoint = sample.load(name)
+    code = torch.tensor(z[:checkpoint.model.config.latent])
+    code = torch.cat([code, torch.zeros(checkpoint.model.config.latent - len(code))])
+    return live.Frame(images.to_uint8(sample.decode(checkpoint, code[None])[0]), {
+        "z": code.tolist(), "log_prior": maths.log_standard_normal(code).item(), "norm": code.norm().item(),
+        "latent": len(code), "typical": len(code) ** 0.5,
+    })
+
+
+def _encoded(name: Any, drawing: Any):
+    sample = _sample()
+    checkpoint = sample.load(name)
+    config = checkpoint.model.config
+    x = images.centred(images.unpack_drawing(drawing), config.size)
+    return sample.encode(checkpoint, x.expand(config.channels, -1, -1))
+
+
+def _code(name: Any, seed: Any, index: Any) -> list[float]:
+    sample = _sample()
+    index = inputs.integer("index", index, 0, STRIP - 1)
+    return sample.draw(sample.load(name), 1, inputs.seed(seed), start=index)[0].clamp(-Z_MAX, Z_MAX).tolist()
+
+
+def _terms(encoded) -> dict[str, Any]:
+    return {
+        "mu": encoded.mu.tolist(), "sigma": encoded.sigma.tolist(),
+        "log_likelihood": encoded.log_likelihood, "log_likelihood_error": encoded.log_likelihood_error,
+        "kl": encoded.kl, "elbo": encoded.elbo, "bound": encoded.bound, "gap": encoded.bound - encoded.elbo,
+        "mu_squared": encoded.mu.square().sum().item(), "sigma_squared": encoded.sigma.square().sum().item(),
+        "log_sigma_squared": 2 * encoded.sigma.log().sum().item(), "latent": len(encoded.mu), "samples": encoded.samples,
+    }
+
+
+def _on_sliders(code: list[float]) -> list[float]:
+    """A code of any length as SLIDERS values a slider can hold."""
+    return [round(min(max(value, -Z_MAX), Z_MAX), 2) for value in [*code, *[0.0] * SLIDERS][:SLIDERS]]
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(live.png(picture)).decode()
+
+
+# How it looks.
+
+
+def _sliders(indices: range) -> list[parts.Slider]:
+    with gr.Group(elem_classes="sliders"):
+        return [parts.Slider(-Z_MAX, Z_MAX, 0, step=STEP, label=f"z{i + 1}", min_width=180, elem_id=f"vae-z{i + 1}",
+                             buttons=["reset"]) for i in indices]
+
+
+def _heading(title: str, text: str) -> str:
+    return f"<h2>{both(title)}</h2><p>{both(text)}</p>"
+
+
+def _numbers(*pairs: tuple[str, str]) -> str:
+    cells = "".join(f'<div>{_now(name)}<span>{both(key)}</span></div>' for name, key in pairs)
+    return f'<div class="numbers">{cells}</div>'
+
+
+def _figure() -> str:
+    """The chapter's structure figure; each edge carries what is on it now, each box leads to its view."""
+    def edge(canvas: str, key: str) -> str:
+        return f'<div class="edge"><canvas {canvas}></canvas><span>{both(key)}</span></div>'
+
+    def box(href: str, key: str, formula: str, colour: str) -> str:
+        return f'<a class="box {colour}" href="#{href}"><b>{both(key)}</b><span class="tex">{formula}</span></a>'
+
+    return (f'<div class="figure" role="img" aria-label="VAE">'
+            + edge('data-mirror="vae.encode:0" width="28" height="28" class="tile"', "vae.x")
+            + box("vae-pad", "vae.encoder", "q<sub>φ</sub>(z | x)", "model")
+            + edge('data-bars="vae.encode:mu±sigma" data-range="3" class="plot"', "vae.code")
+            + '<span class="op tex">z = μ + σ ⊙ ε</span>'
+            + edge('data-bars="vae.decode:z" data-range="3" class="plot"', "vae.z")
+            + box("vae-sliders", "vae.decoder", "p<sub>θ</sub>(x | z)", "model")
+            + edge('data-mirror="vae.decode:0" width="28" height="28" class="tile"', "vae.x_hat")
+            + "</div>")
+
+
+def _formulas() -> None:
+    gr.HTML(f'<h2>{both("vae.formulas")}</h2>')
+    tex = dict(latex_delimiters=[{"left": "$$", "right": "$$", "display": True}])
+    for key, formula, numbers in FORMULAS:
+        with gr.Row(elem_classes="formula"):
+            gr.Markdown(t(key))
+            with gr.Column():
+                gr.Markdown(f"$${formula}$$", **tex)
+                gr.HTML(f'<p class="substituted">{numbers}</p>')
+    with gr.Accordion(t("vae.notes"), open=False):
+        gr.Markdown(t("vae.notes.text"))
+
+
+def _now(name: str) -> str:
+    return f'<b data-live="{name}">–</b>'
+
+
+FORMULAS = [                 # (what it says, the formula, the formula with the numbers of this moment)
+    ("vae.f.sample", r"z=\mu+\sigma\odot\epsilon,\qquad \epsilon\sim\mathcal N(0,I)",
+     f"‖μ‖² = {_now('vae.encode:mu_squared')}, Σσ² = {_now('vae.encode:sigma_squared')}, D = {_now('vae.encode:latent')}"),
+    ("vae.f.bound", r"L_b=\mathbb E_{q_\phi(z\mid x)}\log p_\theta(x\mid z)-D_{KL}(q_\phi(z\mid x)\,\Vert\,p(z))\le\log p_\theta(x)",
+     f"{_now('vae.encode:elbo')} = {_now('vae.encode:log_likelihood')} − {_now('vae.encode:kl')} nats"
+     f" (± {_now('vae.encode:log_likelihood_error')})"),
+    ("vae.f.kl", r"D_{KL}=\tfrac12\sum_j\left(\mu_j^2+\sigma_j^2-1-\log\sigma_j^2\right)",
+     f"½ ({_now('vae.encode:mu_squared')} + {_now('vae.encode:sigma_squared')} − {_now('vae.encode:latent')}"
+     f" − ({_now('vae.encode:log_sigma_squared')})) = {_now('vae.encode:kl')} nats"),
+    ("vae.f.gap", r"\log p_\theta(x)\ \ge\ L_K=\mathbb E\log\frac1K\sum_{k=1}^K\frac{p_\theta(x\mid z_k)\,p(z_k)}{q_\phi(z_k\mid x)}\ \ge\ L_b",
+     f"{_now('vae.encode:bound')} ≥ {_now('vae.encode:elbo')}, {_now('vae.encode:gap')} nats, K = {_now('vae.encode:samples')}"),
+    ("vae.f.prior", r"\log p(z)=-\tfrac D2\log2\pi-\tfrac12\lVert z\rVert^2",
+     f"{_now('vae.decode:log_prior')} nats, ‖z‖ = {_now('vae.decode:norm')}, √D = {_now('vae.decode:typical')}"),
+]

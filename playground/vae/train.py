@@ -1,0 +1,161 @@
+"""The VAE's recipe: maximise the ELBO with Adam. The loop is all here; who drives it is not its concern."""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core import datasets, device
+from ..core.inputs import choice, integer, number, seed
+from ..core.recipe import Progress, Result
+from . import maths
+from .model import VAE, ModelConfig
+
+BEST = "loss"
+CHECKPOINTS = {"vae-mnist": "mnist"}
+HELD_OUT = 2_000             # test images whose codes a checkpoint carries, for scatter plots and the order of the sliders
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    dataset: str = "mnist"
+    steps: int = 5_000       # optimiser updates
+    batch_size: int = 128    # images
+    lr: float = 2e-3         # Adam's, at its peak; falls to 0 along half a cosine
+    beta: float = 1.0        # weight of the KL term; 1 is the ELBO
+    warmup: float = 0.1      # share of the steps over which beta rises from 0 (Sonderby et al. 2016)
+    ema: float = 0.999       # decay of the averaged weights, which are the result; 0 keeps the last ones
+    seed: int = 0
+    precision: str = "fp32"  # of the networks while training: "fp32" or "bf16" (autocast)
+    latent: int = 32
+    network: str = "conv"
+    width: int = 32
+    blocks: int = 1
+    hidden: int = 256
+    likelihood: str = "bernoulli"
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        choice("precision", self.precision, ("fp32", "bf16"))
+        integer("steps", self.steps, 1, 10_000_000)
+        integer("batch_size", self.batch_size, 1, 8192)
+        seed(self.seed)
+        for name, (low, high) in {"lr": (1e-6, 1), "beta": (0, 1000), "warmup": (0, 1), "ema": (0, 0.99999)}.items():
+            if number(name, getattr(self, name), low, high) != getattr(self, name):
+                number(name, math.nan, low, high)             # a file's value out of range is refused, not clamped
+
+
+PRESETS = {
+    "10s": TrainConfig(steps=800, network="mlp", hidden=400, latent=20, lr=3e-3, ema=0.99),
+    "1m": TrainConfig(steps=900, width=16, precision="bf16", ema=0.99),
+    "10m": TrainConfig(steps=5_000, precision="bf16"),
+    "shipped": TrainConfig(steps=36_000, width=24, precision="bf16", ema=0.9995),
+}
+
+
+@dataclass
+class State:
+    model: VAE
+    ema: VAE                 # averaged weights (Polyak & Juditsky 1992)
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator           # all of the run's noise: binarisation and eps
+    step: int = 0
+
+
+def init(config: TrainConfig) -> State:
+    """Fresh networks and optimiser, from `config.seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = VAE(model_config(config))
+    model.to(device.for_("heavy"))
+    return State(
+        model=model,
+        ema=copy.deepcopy(model).requires_grad_(False),
+        optimizer=torch.optim.Adam(model.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True),
+        generator=torch.Generator().manual_seed(config.seed),
+    )
+
+
+def model_config(config: TrainConfig) -> ModelConfig:
+    """The networks' shape: the recipe's fields, with the channels and size of its data set."""
+    _, channels, size, _ = datasets.load(config.dataset, "test").images.shape
+    return ModelConfig(channels, size, config.latent, config.network, config.width, config.blocks, config.hidden,
+                       config.likelihood, config.sigma)
+
+
+def batches(config: TrainConfig, start: int) -> Iterator[Tensor]:
+    """x of (B, C, H, W) in [0, 1] on the model's device, from batch number `start` on."""
+    for batch in datasets.batches(config.dataset, config.batch_size, config.seed, start):
+        yield batch.x.to(device.for_("heavy"), non_blocking=True)
+
+
+def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Iterator[Progress]:
+    """Fit the VAE, yielding after each update: the caller may report, save or stop at any yield.
+
+    batches: x of (B, C, H, W) in [0, 1] on the model's device, from batch number state.step on. Under the
+    Bernoulli likelihood each batch is binarised anew. Metrics in nats per image, averaged over the batch.
+    """
+    model, generator = state.model, state.generator
+    where = next(model.parameters()).device.type
+    model.train()
+    for step, x in zip(range(state.step, config.steps), batches):
+        if config.likelihood == "bernoulli":
+            x = maths.binarise(x, generator)
+        eps = torch.randn((len(x), config.latent), generator=generator).to(x.device)      # CPU noise: one seed, any device
+        with torch.autocast(where, torch.bfloat16, enabled=config.precision == "bf16"):
+            mu, logvar = model.encode(x)                                                  # each (B, D)
+            logits = model.decode(maths.reparameterise(mu, logvar, eps))                  # (B, C, H, W)
+        nll = -log_likelihood(config, logits, x).mean()
+        kl = maths.kl_to_standard_normal(mu, logvar).mean()
+        loss = nll + config.beta * warmup(config, step) * kl
+        state.optimizer.param_groups[0]["lr"] = config.lr * cosine(config, step)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 200.0)     # never reached but after a spike
+        state.optimizer.step()
+        average(state.ema, model, min(config.ema, (step + 1) / (step + 10)))
+        state.step = step + 1
+        nll, kl = torch.stack([nll, kl]).tolist()
+        yield Progress(state.step, config.steps, {"loss": nll + config.beta * kl, "nll": nll, "kl": kl})
+
+
+def log_likelihood(config: TrainConfig | ModelConfig, logits: Tensor, x: Tensor) -> Tensor:
+    """log p(x | z) in nats per image under the configured likelihood. logits, x: (..., C, H, W). Returns (...)."""
+    if config.likelihood == "bernoulli":
+        return maths.bernoulli_log_likelihood(logits, x)
+    return maths.gaussian_log_likelihood(logits, x, config.sigma)
+
+
+def warmup(config: TrainConfig, step: int) -> float:
+    """What multiplies beta at an update, rising linearly from 0 to 1: without it dimensions die before they are used."""
+    return min(1.0, step / (config.warmup * config.steps)) if config.warmup else 1.0
+
+
+def cosine(config: TrainConfig, step: int) -> float:
+    """What multiplies the learning rate: up in 200 updates, then down along half a cosine to 0."""
+    return min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+
+
+@torch.no_grad()
+def average(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    """ema <- decay * ema + (1 - decay) * model, weight by weight."""
+    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+
+
+@torch.no_grad()
+def result(config: TrainConfig, state: State) -> Result:
+    """The averaged model, with the codes of the first held-out images and what each dimension carries.
+
+    Derived: mu, logvar (N, D); labels (N,) where the set has them; kl (D,), mean nats per dimension.
+    """
+    model = state.ema.eval()
+    held_out = datasets.load(config.dataset, "test")
+    x = held_out.images[:HELD_OUT].to(next(model.parameters()).device).float() / 255
+    mu, logvar = (torch.cat(parts) for parts in zip(*(model.encode(part) for part in x.split(500))))
+    derived = {"mu": mu, "logvar": logvar, "kl": maths.kl_per_dimension(mu, logvar).mean(0)}
+    if held_out.labels is not None:
+        derived["labels"] = held_out.labels[:HELD_OUT]
+    return Result(vars(model.config), model.state_dict(), {name: value.cpu() for name, value in derived.items()})
