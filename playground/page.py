@@ -1,6 +1,5 @@
 """The whole page: a header, one tab per family, and how it is served."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from . import families
-from .ui import guard, i18n, live, text
+from .ui import guard, head, i18n, live, text
 
 UI = Path(__file__).parent / "ui"
-SCRIPTS = ("page.js", "state.js", "bars.js", "live.js", "pad.js")       # in the order in which they need each other
 
 THEME = gr.themes.Base(
     primary_hue="orange", secondary_hue="blue", neutral_hue="slate", radius_size="md",
@@ -33,11 +31,18 @@ def build() -> gr.Blocks:
         i18n.register(families.load(family, "text").TEXT)
     with gr.Blocks(title="Generative Playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
-        with gr.Tabs(elem_id="families"):
+        with gr.Tabs(elem_id="families") as tabs:
             for family in families.FAMILIES:
-                with gr.Tab(i18n.t(f"{family}.tab"), id=family):
-                    families.load(family, "tab").build(page)
+                with gr.Tab(i18n.t(f"{family}.tab"), id=family) as tab:
+                    families.load(family, "tab").build(tab)
+        page.load(_named_tab, None, tabs, queue=False, show_progress="hidden", api_visibility="private")
     return page
+
+
+def _named_tab(request: gr.Request) -> Any:
+    """Select the tab that the URL names."""
+    named = request.query_params.get("tab")
+    return gr.Tabs(selected=named) if named in families.FAMILIES else gr.skip()
 
 
 def launch_options(language: str | None = None) -> dict[str, Any]:
@@ -45,10 +50,12 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
     return {
         "theme": THEME,
         "css_paths": UI / "style.css",
-        "head": _head(language),
         "i18n": i18n.bundle(),
-        "app_kwargs": {"routes": live.routes(), "middleware": [Middleware(guard.Guard)]},
-        "ssr_mode": False,               # the scripts must run before Gradio's, in the browser
+        "app_kwargs": {
+            "routes": [*live.routes(), *head.routes()],
+            "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "")],
+        },
+        "ssr_mode": False,               # the page's script must run before Gradio's, in the browser
         "show_error": False,             # our sentences are shown anyway; nobody's exception text is
         "run_history": False,            # halves the rate of ordinary events
         "enable_monitoring": False,
@@ -70,12 +77,6 @@ def warm_up() -> None:
 
     for family in families.FAMILIES:
         executor.submit(families.load(family, "tab").warm_up)
-
-
-def _head(language: str | None) -> str:
-    scripts = "\n".join((UI / name).read_text("utf-8") for name in SCRIPTS)
-    return (f'<meta name="color-scheme" content="light dark">'
-            f"<script data-lang={json.dumps(language or '')}>\n{scripts}\n</script>")
 
 
 def _header() -> str:

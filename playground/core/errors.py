@@ -39,5 +39,8 @@ class PlaygroundError(Exception):
 
 def _short(value: object, limit: int = 200) -> str:
     """What was found, as text of bounded length: a 30 MB text must not come back in its own error."""
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError:                                        # Python writes no whole number of more than 4,300 digits
+        text = "…"
     return text if len(text) <= limit else f"{text[:limit - 1]}…"

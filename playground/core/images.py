@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,13 +68,14 @@ def centred(ink: np.ndarray, size: int) -> "Tensor":
     rows, columns = np.nonzero(ink)
     if not len(rows):
         raise PlaygroundError("image.empty")
-    cut = Image.fromarray(ink[rows.min():rows.max() + 1, columns.min():columns.max() + 1].astype(np.uint8) * 255)
+    cut = Image.fromarray(ink[rows.min():rows.max() + 1, columns.min():columns.max() + 1].astype(bool).astype(np.float32))
     scale = BOX * size / max(cut.size)
     fitted = cut.resize([max(1, round(side * scale)) for side in cut.size], Image.Resampling.BOX if scale < 0.5
                         else Image.Resampling.BILINEAR)
-    digit = np.asarray(fitted, np.float32) / 255
+    digit = np.asarray(fitted).clip(0, 1)
     mass = digit.sum()
-    y, x = (round((size - 1) / 2 - (digit.sum(1 - axis) @ np.arange(digit.shape[axis])) / mass) for axis in (0, 1))
+    # Up to the next pixel, not to the nearest: MNIST's own centres of mass lie in [13.5, 14.5), the mean is 14.0.
+    y, x = (math.ceil((size - 1) / 2 - (digit.sum(1 - axis) @ np.arange(digit.shape[axis])) / mass) for axis in (0, 1))
     height, width = digit.shape
     y, x = np.clip(y, 0, size - height), np.clip(x, 0, size - width)
     out = torch.zeros(1, size, size)

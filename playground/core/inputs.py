@@ -24,6 +24,10 @@ register({
         "{name} has {found} values; {expected} were expected.",
         "{name} 有 {found} 个值；应有 {expected} 个。",
     ),
+    "input.list": (
+        "{name} is {found}; a list of {expected} numbers was expected.",
+        "{name} 的值是 {found}；应为 {expected} 个数的列表。",
+    ),
     "input.choice": (
         "{name} “{found}” is not known here; choose one of: {choices}.",
         "{name}“{found}”不存在；请选择：{choices}。",
@@ -35,7 +39,7 @@ def number(name: str, value: object, low: float, high: float) -> float:
     """`value` clamped into [low, high]; booleans, texts, NaN and infinities raise `PlaygroundError`."""
     if not _finite(value):
         raise PlaygroundError("input.number", name=name, found=_found(value), low=f"{low:g}", high=f"{high:g}")
-    return min(max(float(value), low), high)
+    return float(min(max(value, low), high))
 
 
 def integer(name: str, value: object, low: int, high: int) -> int:
@@ -54,16 +58,17 @@ def seed(value: object) -> int:
 
 def vector(name: str, values: object, length: int, low: float, high: float) -> list[float]:
     """`length` numbers, each clamped into [low, high]; any other length or kind raises `PlaygroundError`."""
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != length:
-        found = len(values) if isinstance(values, Sequence) and not isinstance(values, str) else _found(values)
-        raise PlaygroundError("input.length", name=name, found=found, expected=length)
+    if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
+        raise PlaygroundError("input.list", name=name, found=_found(values), expected=length)
+    if len(values) != length:
+        raise PlaygroundError("input.length", name=name, found=len(values), expected=length)
     return [number(f"{name}{i + 1}", value, low, high) for i, value in enumerate(values)]
 
 
 def numbers_in(name: str, text: object, length: int, low: float, high: float, *, pad: bool = False) -> list[float]:
     """`vector` from text such as "0.5,-1,2", as it comes in a URL; with `pad`, a shorter list ends in zeros."""
     if not isinstance(text, str):
-        raise PlaygroundError("input.length", name=name, found=_found(text), expected=length)
+        raise PlaygroundError("input.list", name=name, found=_found(text), expected=length)
     values = [parsed(part) for part in text.split(",", length + 1)] if text else []      # a long text is not split to its end
     return vector(name, values + [0.0] * (length - len(values)) * pad, length, low, high)
 

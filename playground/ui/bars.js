@@ -8,14 +8,15 @@
     const width = (canvas.width = canvas.clientWidth * scale), height = (canvas.height = canvas.clientHeight * scale);
     const context = canvas.getContext("2d"), step = width / values.length, middle = height / 2;
     const y = (value) => middle - (Math.max(-range, Math.min(range, value)) / range) * (middle - scale);
+    const bar = css(canvas.dataset.colour || "--code"), error = css("--noise");
     context.fillStyle = css("--rule");
     context.fillRect(0, middle - scale / 2, width, scale);
     values.forEach((value, i) => {
       const x = i * step + step * 0.2;
-      context.fillStyle = css(canvas.dataset.colour || "--code");
+      context.fillStyle = bar;
       context.fillRect(x, Math.min(middle, y(value)), step * 0.6, Math.max(scale, Math.abs(y(value) - middle)));
       if (!spread) return;
-      context.fillStyle = css("--noise");
+      context.fillStyle = error;
       context.fillRect(x + step * 0.22, y(value + spread[i]), step * 0.16, Math.max(scale, y(value - spread[i]) - y(value + spread[i])));
     });
   }

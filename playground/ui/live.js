@@ -1,7 +1,8 @@
 /* The browser's half of the live view (live.py): ask for the newest frame, never draw an older one over it.
 
-   playground.live.ask(view, names, values)   values -> query -> frame -> the view's canvases and every [data-live]
-   playground.live.mount(element)             a gr.HTML holding .live-view becomes that view
+   playground.live.view(name).ask(query)   query -> frame -> the view's canvases and every [data-live]; the same
+                                           query again is not asked twice
+   playground.live.mount(element, ...)     a gr.HTML holding .live-view becomes that view
    A frame's numbers are also announced as the event "live:<view>" on document. */
 (() => {
   const IN_FLIGHT = 3;                                   // hides the network's delay without piling up requests
@@ -14,11 +15,12 @@
       Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, shown: 0, inFlight: 0, frames: 0 });
     }
     ask(query) {
+      if (query === this.last) return;
       this.last = this.wanted = query;
       this.pump();
     }
     pump() {
-      while (this.wanted !== null && this.inFlight < IN_FLIGHT) {
+      while (this.element && this.wanted !== null && this.inFlight < IN_FLIGHT) {      // a tab not yet open asks for nothing
         const query = this.wanted;
         this.wanted = null;
         this.fetch(query, ++this.asked);
@@ -36,7 +38,7 @@
       } finally {
         this.inFlight--;
       }
-      if (lost) setTimeout(() => { if (this.wanted === null) this.ask(this.last); }, RETRY_MS);
+      if (lost) setTimeout(() => { this.wanted ??= this.last; this.pump(); }, RETRY_MS);
       this.pump();
     }
     async show(answer, n) {
@@ -99,6 +101,7 @@
       const mine = view(root.dataset.view);
       mine.element = root;
       mine.draw();
+      mine.pump();
       const pick = (event) => {
         const tile = event.target.closest("[data-tile]");
         if (!tile || (event.key && event.key !== "Enter")) return;
@@ -107,11 +110,6 @@
       };
       root.addEventListener("click", pick);
       root.addEventListener("keydown", pick);
-    },
-    ask(name, names, values) {
-      const query = new URLSearchParams();
-      names.forEach((key, i) => query.set(key, i < names.length - 1 ? values[i] : values.slice(i).join(",")));
-      view(name).ask(query.toString());
     },
   };
 })();

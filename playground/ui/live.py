@@ -147,18 +147,12 @@ class View(gr.HTML):
                           '<p class="live-status" role="status"></p></div>',
             js_on_load="window.playground.live.mount(element, props, trigger) /* 'pick' */",
             apply_default_css=False, elem_id=_id(name), **kwargs)
-        self.view = name
+        self.view, self.parameters = name, {}
 
-    def follow(self, names: Sequence[str], components: Sequence[Component]) -> str:
-        """Ask for a frame at each change of the components, their values becoming the query parameters `names`.
-
-        The last name takes all components left over, joined by commas. Returns the JavaScript that asks,
-        for `.then(js=...)` where a frame is wanted without a change.
-        """
-        js = f"(...values) => {{ playground.live.ask({json.dumps(self.view)}, {json.dumps(list(names))}, values); return []; }}"
-        gr.on([c.change for c in components], None, list(components), None, js=js, queue=False, trigger_mode="multiple",
-              api_visibility="private")
-        return js
+    def follow(self, **parameters: Component | Sequence[Component]) -> None:
+        """Ask for a frame whenever one of the components changes (State.wire does it): their values are the route's
+        query parameters of these names, those of several components joined by commas."""
+        self.parameters = {name: [c] if isinstance(c, Component) else list(c) for name, c in parameters.items()}
 
 
 def _id(name: str) -> str:

@@ -1,8 +1,8 @@
 /* The page's state in the URL (state.py): written as controls change, debounced, without new history entries. */
 (() => {
   const WAIT_MS = 250;
-  const pending = new Map();
-  let timer = null, touched = false;                     // the page's own opening is no news for the URL
+  const pending = new Map(), opened = new Set();
+  let timer = null, selected = null, touched = false;                     // the page's own opening is no news for the URL
 
   function flush() {
     clearTimeout(timer);
@@ -25,16 +25,35 @@
 
   playground.state = {
     flush,
-    /* fields: [[name, default as text, number of values], ...]; values: those of all fields, one after another. */
-    write(tab, fields, values) {
+    /* The URL's query when a tab is opened for the first time, else null. first: the tab in sight when none is named. */
+    opening(tab, first) {
+      const query = new URLSearchParams(location.search);
+      const shown = selected || query.get("tab") || first;
+      if (tab !== shown || opened.has(tab)) return null;
+      opened.add(tab);
+      return query.toString();
+    },
+    /* The visitor went to another tab. */
+    select(tab) {
+      selected = tab;
       if (!touched) return;
-      let i = 0;
-      for (const [name, initial, count] of fields) {
-        const value = text(count === 1 ? values[i] : values.slice(i, i + count));
-        i += count;
-        pending.set(`${tab}.${name}`, value === initial ? null : value);
-      }
+      pending.set("tab", tab);
       timer ??= setTimeout(flush, WAIT_MS);
+    },
+    /* Some control of a tab changed: keep the URL and the live views in step.
+       layout: {tab, fields: [[name, default, places]], views: [[name, [[parameter, places]]]]}; places index values. */
+    changed({ tab, fields, views }, values) {
+      const pick = (places) => (places.length === 1 ? values[places[0]] : places.map((place) => values[place]));
+      if (touched)
+        for (const [name, initial, places] of fields) {
+          const value = text(pick(places));
+          pending.set(`${tab}.${name}`, value === initial ? null : value);
+        }
+      if (pending.size) timer ??= setTimeout(flush, WAIT_MS);
+      for (const [name, parameters] of views) {
+        const query = new URLSearchParams(parameters.map(([key, places]) => [key, String(pick(places) ?? "")]));
+        playground.live.view(name).ask(query.toString());
+      }
     },
   };
   for (const sign of ["pointerdown", "keydown"]) addEventListener(sign, () => { touched = true; }, { capture: true });

@@ -4,13 +4,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 from gradio.components.base import Component
 
 from ..core.errors import PlaygroundError
 from . import i18n
+from .errors import guarded
+from .live import View
 
+SCRIPT = dict(queue=False, trigger_mode="multiple", api_visibility="private")        # events the browser answers alone
 Restore = Callable[[str], list[Any]]         # a field's text -> one value per component, or PlaygroundError
 
 
@@ -25,27 +29,45 @@ class Field:
 
 
 class State:
-    """What a tab keeps in the URL, as `<tab>.<name>=<text>`."""
+    """What a tab keeps in the URL, as `<tab>.<name>=<text>`, the live views that follow it, and how it opens."""
 
-    def __init__(self, tab: str, fields: Sequence[Field]) -> None:
-        self.tab, self.fields = tab, list(fields)
+    def __init__(self, tab: gr.Tab, fields: Sequence[Field], views: Sequence[View] = ()) -> None:
+        self.tab, self.fields, self.views = tab, list(fields), list(views)
 
-    @property
-    def components(self) -> list[Component]:
-        return [component for field in self.fields for component in field.components]
+    def wire(self, opening: Callable[[Mapping[str, list[Any]]], list[Any]], outputs: Sequence[Component]) -> None:
+        """Keep the URL and the views in step with the components, and restore them at the tab's first opening.
 
-    def wire(self) -> None:
-        """Write the URL whenever a component changes; in the browser alone, the server is not asked."""
-        layout = [[field.name, field.default, len(field.components)] for field in self.fields]
-        js = f"(...values) => {{ playground.state.write({json.dumps(self.tab)}, {json.dumps(layout)}, values); return []; }}"
-        events = [component.change for component in self.components]
-        gr.on(events, None, self.components, None, js=js, queue=False, trigger_mode="multiple", api_visibility="private")
+        One script answers every change: gathering a tab's values is what a change costs, so it is done once.
+        opening: from the fields that the URL names, name -> values, to the values of `outputs`.
+        """
+        groups = [field.components for field in self.fields] + [group for view in self.views for group in view.parameters.values()]
+        components = list(dict.fromkeys(component for group in groups for component in group))
+        places = lambda group: [components.index(component) for component in group]      # noqa: E731
+        layout = {
+            "tab": self.tab.id,
+            "fields": [[field.name, field.default, places(field.components)] for field in self.fields],
+            "views": [[view.view, [[name, places(group)] for name, group in view.parameters.items()]] for view in self.views],
+        }
+        changed = f"(...values) => {{ playground.state.changed({json.dumps(layout)}, values); return []; }}"
+        gr.on([component.change for component in components], None, components, None, js=changed, **SCRIPT)
+        self.tab.select(None, None, None, js=f"() => {{ playground.state.select({json.dumps(self.tab.id)}); return []; }}", **SCRIPT)
+
+        @guarded
+        def restore(query: Any) -> list[Any]:
+            return opening(self.read(dict(parse_qsl(query)))) if isinstance(query, str) else [gr.skip()] * len(outputs)
+
+        tabs, page = self.tab.parent, gr.context.Context.root_block
+        query = gr.JSON(visible=False)       # carries the URL's query from the script to the handler
+        ask = f"() => [playground.state.opening({json.dumps(self.tab.id)}, {json.dumps(tabs.children[0].id)})]"
+        gr.on([page.load, self.tab.select], restore, query, list(outputs), js=ask, show_progress="hidden",
+              api_visibility="private").then(                  # queued: warnings are sent that way alone
+            None, components, None, js=changed, queue=False, api_visibility="private")
 
     def read(self, query: Mapping[str, str]) -> dict[str, list[Any]]:
-        """The fields the URL names, name -> values. One that is no longer valid is reported to the visitor and left out."""
+        """The fields a query names, name -> values. One that is no longer valid is reported to the visitor and left out."""
         values: dict[str, list[Any]] = {}
         for field in self.fields:
-            text = query.get(f"{self.tab}.{field.name}")
+            text = query.get(f"{self.tab.id}.{field.name}")
             if text is None:
                 continue
             try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..core.errors import PlaygroundError
 from ..core.inputs import choice, integer, number
 
 
@@ -24,10 +25,17 @@ class ModelConfig:
     def __post_init__(self) -> None:
         choice("network", self.network, ("conv", "mlp"))
         choice("likelihood", self.likelihood, ("bernoulli", "gaussian"))
+        integer("size", self.size, 4, 256)
         integer("size / 4", self.size / 4, 1, 64)
-        number("sigma", self.sigma, 1e-3, 10)
+        within("sigma", self.sigma, 1e-3, 10)
         for name, high in {"channels": 4, "latent": 512, "width": 512, "blocks": 16, "hidden": 8192}.items():
             integer(name, getattr(self, name), 1, high)
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse, with `PlaygroundError`, what `inputs.number` would clamp: a file's value is taken as it is or not at all."""
+    if number(name, value, low, high) != value:
+        raise PlaygroundError("input.number", name=name, found=value, low=f"{low:g}", high=f"{high:g}")
 
 
 class Residual(nn.Module):

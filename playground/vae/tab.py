@@ -32,7 +32,7 @@ DEAD = 0.01          # nats: a dimension below carries nothing
 EXAMPLE = 3          # the digit on the pad when the tab opens
 
 
-def build(page: gr.Blocks) -> None:
+def build(tab: gr.Tab) -> None:
     """Lay out the tab inside the current gr.Tab, then wire it."""
     gr.HTML(_figure(), apply_default_css=False, elem_id="vae-figure")
     with gr.Row(elem_classes="section"):
@@ -71,9 +71,9 @@ def build(page: gr.Blocks) -> None:
     with gr.Column(elem_classes="section formulas"):
         _formulas()
 
-    draw_decoded = decoded.follow(("checkpoint", "z"), [checkpoint, *sliders])
-    draw_strip = strip.follow(("checkpoint", "seed"), [checkpoint, seed])
-    encoded.follow(("checkpoint", "x"), [checkpoint, pad])
+    decoded.follow(checkpoint=checkpoint, z=sliders)
+    strip.follow(checkpoint=checkpoint, seed=seed)
+    encoded.follow(checkpoint=checkpoint, x=pad)
     live.register("vae.decode", decode_frame)
     live.register("vae.prior", prior_frame)
     live.register("vae.encode", encode_frame)
@@ -82,29 +82,19 @@ def build(page: gr.Blocks) -> None:
     prior.click(guarded(_another), [checkpoint, seed], [seed, *sliders], **quick)
     seed.input(guarded(_draw), [checkpoint, seed], sliders, **quick)
     strip.pick(guarded(_draw_picked), [checkpoint, seed, strip], sliders, **quick)
-    zero.click(None, None, sliders, js=f"() => Array({SLIDERS}).fill(0)", queue=False)
+    zero.click(None, None, sliders, js=f"() => Array({SLIDERS}).fill(0)", queue=False, api_visibility="private")
     pad.release(guarded(_jump), [checkpoint, pad], sliders, **quick)
     for digit, button in enumerate(examples):
         button.click(guarded(partial(_example, digit)), checkpoint, [pad, *sliders], **quick)
     checkpoint.input(guarded(_describe), checkpoint, [bars, *sliders], **quick)
 
-    state = State("vae", [
+    state = State(tab, [
         Field("model", [checkpoint], lambda text: [inputs.choice("model", text, parts.checkpoint_names("vae"))]),
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
         Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True)),
         Field("x", [pad], lambda text: [images.pack_drawing(images.unpack_drawing(text))]),
-    ])
-    state.wire()
-
-    @guarded
-    def opening(request: gr.Request) -> list[Any]:
-        return _opening(state.read(request.query_params))
-
-    scripted = dict(fn=None, outputs=None, queue=False, api_visibility="private")
-    page.load(opening, None, [checkpoint, seed, bars, pad, *sliders], show_progress="hidden",      # queued: warnings are
-              api_visibility="private").then(                                                     # sent that way alone
-        inputs=[checkpoint, *sliders], js=draw_decoded, **scripted).then(
-        inputs=[checkpoint, seed], js=draw_strip, **scripted)
+    ], views=[decoded, strip, encoded])
+    state.wire(_opening, [checkpoint, seed, bars, pad, *sliders])
 
     gr.api(guarded(vae_decode), api_name="vae_decode")
     gr.api(guarded(vae_encode), api_name="vae_encode")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..core import datasets, device
-from ..core.inputs import choice, integer, number, seed
+from ..core.inputs import choice, integer, seed
 from ..core.recipe import Progress, Result
 from . import maths
-from .model import VAE, ModelConfig
+from .model import VAE, ModelConfig, within
 
 BEST = "loss"
 CHECKPOINTS = {"vae-mnist": "mnist"}
@@ -44,8 +44,9 @@ class TrainConfig:
         integer("batch_size", self.batch_size, 1, 8192)
         seed(self.seed)
         for name, (low, high) in {"lr": (1e-6, 1), "beta": (0, 1000), "warmup": (0, 1), "ema": (0, 0.99999)}.items():
-            if number(name, getattr(self, name), low, high) != getattr(self, name):
-                number(name, math.nan, low, high)             # a file's value out of range is refused, not clamped
+            within(name, getattr(self, name), low, high)
+        ModelConfig(latent=self.latent, network=self.network, width=self.width, blocks=self.blocks, hidden=self.hidden,
+                    likelihood=self.likelihood, sigma=self.sigma)    # refuses what no network can be
 
 
 PRESETS = {

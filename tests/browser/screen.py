@@ -1,0 +1,80 @@
+"""What the browser tests see and do: pixels and numbers on the page, a finger on a slider."""
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+WAIT = 30_000                # ms; a busy machine may be slow, a wrong page stays wrong
+
+
+def wait_for_frames(page, *views: str, after: dict[str, int] | None = None) -> None:
+    """Until each view has drawn (more than `after` of) its frames and no request of it is under way."""
+    for view in views:
+        page.wait_for_function(
+            "([name, n]) => { const v = window.playground?.live?.view(name); return v && v.frames > n && !v.inFlight && v.wanted === null }",
+            arg=[view, (after or {}).get(view, 0)], timeout=WAIT)
+
+
+def frames(page, view: str) -> int:
+    return page.evaluate("name => playground.live.view(name).frames", view)
+
+
+def numbers(page, view: str) -> dict:
+    """The numbers of the frame now drawn."""
+    return page.evaluate("name => playground.live.view(name).numbers", view)
+
+
+def pixels(page, selector: str) -> np.ndarray:
+    """What a canvas shows, (H, W) uint8 of its red channel."""
+    width, height, data = page.evaluate(
+        """selector => { const c = document.querySelector(selector);
+           return [c.width, c.height, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)] }""", selector)
+    return np.array(data, np.uint8).reshape(height, width, 4)[..., 0]
+
+
+def fetched(page, path: str) -> np.ndarray:
+    """The picture the server gives at a path, as it decodes."""
+    answer = page.request.get(page.evaluate("playground.root()") + path)
+    assert answer.ok, answer.text()
+    return np.asarray(Image.open(io.BytesIO(answer.body())))
+
+
+def slider(page, i: int):
+    return page.locator(f"#vae-z{i} input[type=range]")
+
+
+def slider_values(page) -> list[float]:
+    return [float(slider(page, i).input_value()) for i in range(1, 9)]
+
+
+def drag(page, handle, to: float, steps: int = 12) -> None:
+    """Drag a slider's knob with the mouse from where it is to `to` (0 left end, 1 right end)."""
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    low, high, now = (float(handle.get_attribute("min")), float(handle.get_attribute("max")), float(handle.input_value()))
+    start, y = (now - low) / (high - low), box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * start, y)
+    page.mouse.down()
+    for i in range(1, steps + 1):
+        page.mouse.move(box["x"] + box["width"] * (start + (to - start) * i / steps), y)
+    page.mouse.up()
+
+
+def strokes(page, canvas, *lines) -> None:
+    """Draw lines on a pad; each is a list of points in shares of its width and height."""
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for line in lines:
+        points = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in line]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=6)
+        page.mouse.up()
+
+
+def circle(x: float = 0.5, y: float = 0.5, r: float = 0.27, n: int = 24) -> list[tuple[float, float]]:
+    """A closed stroke: a zero."""
+    return [(x + r * math.cos(2 * math.pi * i / n), y + 1.2 * r * math.sin(2 * math.pi * i / n)) for i in range(n + 1)]

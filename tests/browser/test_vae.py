@@ -1,0 +1,306 @@
+"""The VAE tab as a visitor uses it: each view is moved, and the number or the pixels that must change are checked."""
+
+import math
+import random
+import re
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from gradio_client import Client
+
+from browser.screen import (
+    circle, drag, fetched, frames, numbers, pixels, slider, slider_values, strokes, wait_for_frames,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+VIEWS = ("vae.decode", "vae.prior", "vae.encode")
+DECODED = "#live-vae-decode canvas"
+
+
+@pytest.fixture
+def visit(open_page):
+    """Open the page and wait for its first pictures; afterwards nothing may have crashed or gone to another host."""
+    pages = []
+
+    def visit(**options):
+        page = open_page(**options)
+        pages.append(page)
+        wait_for_frames(page, *VIEWS)
+        page.wait_for_timeout(300)
+        return page
+
+    yield visit
+    for page in pages:
+        assert page.crashes == []
+        hosts = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}
+        assert hosts == {urlsplit(page.url).netloc}
+
+
+def decoded_by_the_server(page) -> np.ndarray:
+    z = ",".join(str(value) for value in numbers(page, "vae.decode")["z"])
+    return fetched(page, f"/live/vae.decode?checkpoint=vae-mnist&z={z}")
+
+
+def test_it_opens_on_live_pictures_without_a_click(visit):
+    page = visit()
+    assert page.console_errors == []
+    assert pixels(page, DECODED).std() > 20
+    for i in range(16):
+        assert pixels(page, f"#live-vae-prior [data-tile='{i}'] canvas").std() > 10
+    assert pixels(page, "#live-vae-encode [data-tile='0'] canvas").std() > 20
+    np.testing.assert_array_equal(pixels(page, DECODED), decoded_by_the_server(page))
+    assert urlsplit(page.url).query == "", "opening alone is no news for the URL"
+
+
+def test_dragging_a_slider_redraws_the_digit_of_its_last_value(visit):
+    page = visit()
+    before, n = pixels(page, DECODED), frames(page, "vae.decode")
+    drag(page, slider(page, 1), to=0.95, steps=40)
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n + 2})
+    page.wait_for_timeout(300)
+    now = numbers(page, "vae.decode")
+    assert now["z"][0] == pytest.approx(float(slider(page, 1).input_value()), abs=1e-6)
+    assert now["z"][0] > 2.3
+    assert np.abs(pixels(page, DECODED).astype(int) - before).mean() > 2
+    np.testing.assert_array_equal(pixels(page, DECODED), decoded_by_the_server(page))
+    d, z = now["latent"], np.array(now["z"])
+    assert now["log_prior"] == pytest.approx(-d / 2 * math.log(2 * math.pi) - z @ z / 2, rel=1e-3)
+    assert page.inner_text("[data-live='vae.decode:log_prior']").replace("−", "-") == f"{now['log_prior']:.2f}"
+
+
+def test_frames_that_arrive_out_of_order_are_never_drawn_over_newer_ones(visit):
+    page = visit()
+    delays = random.Random(0)
+
+    def late(route):
+        answer = route.fetch()
+        page.wait_for_timeout(delays.choice([0, 0, 120, 250]))
+        route.fulfill(response=answer)
+
+    page.route("**/live/vae.decode*", late)
+    page.evaluate("""() => { window.drawn = []; document.addEventListener('live:vae.decode', e => drawn.push(e.detail.n)) }""")
+    drag(page, slider(page, 2), to=0.1, steps=30)
+    page.wait_for_timeout(1500)
+    drawn = page.evaluate("drawn")
+    assert len(drawn) > 1 and drawn == sorted(drawn)
+    assert numbers(page, "vae.decode")["z"][1] == pytest.approx(float(slider(page, 2).input_value()), abs=1e-6)
+    page.unroute("**/live/vae.decode*")
+
+
+def test_arrow_keys_move_a_slider_and_the_digit(visit):
+    page = visit()
+    n, value = frames(page, "vae.decode"), float(slider(page, 3).input_value())
+    slider(page, 3).focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n})
+    page.wait_for_timeout(300)
+    assert numbers(page, "vae.decode")["z"][2] == pytest.approx(value - 0.05, abs=1e-6)
+
+
+def test_back_to_zero_is_the_mode_of_the_prior(visit):
+    page = visit()
+    n = frames(page, "vae.decode")
+    page.click("#vae-zero")
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n})
+    page.wait_for_function("playground.live.view('vae.decode').numbers.norm === 0")
+    now = numbers(page, "vae.decode")
+    assert slider_values(page) == [0.0] * 8
+    assert now["log_prior"] == pytest.approx(-now["latent"] / 2 * math.log(2 * math.pi), rel=1e-4)
+
+
+def test_drawing_from_the_prior_takes_the_next_seed_and_its_first_draw(visit, server):
+    page = visit()
+    page.click("#vae-prior")
+    page.wait_for_function("document.querySelector('#families input[type=number]').value === '1'")
+    expected = Client(server, verbose=False).predict("vae-mnist", 1, 0, api_name="/vae_prior")
+    page.wait_for_function("z => Math.abs(playground.live.view('vae.decode').numbers.z[0] - z) < 0.011", arg=expected[0])
+    assert slider_values(page) == pytest.approx(expected[:8], abs=0.0051)
+    page.wait_for_url("**vae.seed=1*")
+
+
+def test_a_click_on_a_draw_puts_it_on_the_sliders(visit):
+    page = visit()
+    tile = "#live-vae-prior [data-tile='11'] canvas"
+    wanted, n = pixels(page, tile), frames(page, "vae.decode")
+    page.click(tile)
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n})
+    page.wait_for_timeout(500)
+    # the sliders round the code to 0.01 and cut it at +-3, as the strip does
+    assert np.abs(pixels(page, DECODED).astype(int) - wanted).mean() < 2
+
+
+def test_a_drawn_zero_jumps_to_its_code_and_comes_back_as_a_zero(visit):
+    page = visit()
+    page.click("#vae-pad button")
+    page.wait_for_function("document.querySelector('#live-vae-encode .live-status').textContent.includes('empty')")
+    n = frames(page, "vae.encode")
+    strokes(page, page.locator("#vae-pad canvas"), circle())
+    wait_for_frames(page, "vae.encode", after={"vae.encode": n})
+    page.wait_for_function("""() => { const mu = playground.live.view('vae.encode').numbers.mu[0];
+        return Math.abs(Number(document.querySelector('#vae-z1 input[type=range]').value) - mu) < 0.011 }""")
+    encoded = numbers(page, "vae.encode")
+    assert slider_values(page) == pytest.approx([max(-3, min(3, mu)) for mu in encoded["mu"][:8]], abs=0.0051)
+    seen, restored = (pixels(page, f"#live-vae-encode [data-tile='{i}'] canvas") / 255 for i in range(2))
+    assert set(np.unique(seen)) == {0, 1}
+    assert seen[14, 14] == 0 and restored[14, 14] < 0.5, "the hole of a zero"
+    assert np.corrcoef(seen.ravel(), restored.ravel())[0, 1] > 0.7
+    assert frames(page, "vae.encode") > n + 3, "the code follows the stroke, not its end alone"
+
+
+def test_the_formulas_hold_with_the_numbers_shown(visit):
+    page = visit()
+
+    def shown(key: str) -> float:
+        return float(page.inner_text(f".formulas [data-live='vae.encode:{key}'] >> nth=0").replace("−", "-"))
+
+    assert shown("elbo") == pytest.approx(shown("log_likelihood") - shown("kl"), abs=0.11)
+    assert shown("kl") == pytest.approx(
+        (shown("mu_squared") + shown("sigma_squared") - shown("latent") - shown("log_sigma_squared")) / 2, abs=0.11)
+    assert shown("bound") >= shown("elbo")
+    assert shown("gap") == pytest.approx(shown("bound") - shown("elbo"), abs=0.11)
+
+
+@pytest.mark.parametrize("digit", [1, 8])
+def test_an_example_is_drawn_and_encoded(visit, digit):
+    page = visit()
+    n = frames(page, "vae.encode")
+    page.get_by_role("button", name=str(digit), exact=True).click()
+    wait_for_frames(page, "vae.encode", after={"vae.encode": n})
+    seen, restored = (pixels(page, f"#live-vae-encode [data-tile='{i}'] canvas") / 255.0 for i in range(2))
+    assert np.corrcoef(seen.ravel(), restored.ravel())[0, 1] > 0.7
+
+
+def test_the_url_restores_every_control_for_another_visitor(visit):
+    page = visit()
+    drag(page, slider(page, 4), to=0.2)
+    page.get_by_role("button", name="5", exact=True).click()
+    page.wait_for_timeout(1500)
+    drag(page, slider(page, 6), to=0.8)
+    page.wait_for_timeout(1000)
+    url = urlsplit(page.url)
+    other = visit(path=f"{url.path}?{url.query}")
+    other.wait_for_timeout(1000)
+    assert slider_values(other) == slider_values(page)
+    for view in ("#live-vae-decode canvas", "#live-vae-encode canvas", "#live-vae-prior canvas", "#vae-pad canvas"):
+        np.testing.assert_array_equal(pixels(other, view), pixels(page, view))
+    assert other.console_errors == []
+
+
+def test_what_is_wrong_in_a_url_is_reported_in_the_visitors_language_and_nothing_else_is_lost(visit):
+    page = visit(locale="zh-CN", path="/?vae.seed=-4&vae.model=../../etc&vae.z=nan&vae.x=<b>&tab=nothing")
+    page.wait_for_selector("text=应为 0 到 2147483647 之间的整数")
+    said = page.inner_text("body")
+    assert "应为 -3 到 3 之间的有限数" in said and "请选择：vae-mnist" in said and "无法读取该图画" in said
+    assert pixels(page, DECODED).std() > 20
+
+
+def test_the_language_switch_changes_every_text_and_keeps_the_state(visit):
+    page = visit()
+    drag(page, slider(page, 1), to=0.9)
+    page.wait_for_timeout(600)
+    values = slider_values(page)
+    page.click("#language")
+    page.wait_for_selector("h1:has-text('生成模型游乐场')")
+    wait_for_frames(page, *VIEWS)
+    page.wait_for_timeout(500)
+    assert slider_values(page) == values
+    text = page.inner_text("body")
+    for chinese in ("从先验中采样", "全部归零", "随机种子", "您自己的数字", "公式与此刻的数字"):
+        assert chinese in text
+    assert not re.search(r"Draw from the prior|Back to zero|Your own digit|Sixteen draws", text)
+    page.reload()
+    page.wait_for_selector("h1:has-text('生成模型游乐场')")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_a_phone_shows_the_digit_above_its_sliders_and_never_scrolls_sideways(visit, locale):
+    page = visit(width=390, height=844, touch=True, locale=locale)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture, knob = page.locator(DECODED).bounding_box(), slider(page, 1).bounding_box()
+    assert picture["y"] + picture["height"] <= knob["y"]
+    slider(page, 8).scroll_into_view_if_needed()
+    picture = page.locator(DECODED).bounding_box()
+    assert picture["y"] >= -1, "the picture stays in sight while the last slider is moved"
+    n = frames(page, "vae.decode")
+    box = slider(page, 8).bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2)
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n})
+
+
+def test_dark_and_light_are_one_click_apart_and_remembered(visit):
+    page = visit()
+    ground = lambda: page.evaluate("getComputedStyle(document.querySelector('.section')).backgroundColor")      # noqa: E731
+    light = ground()
+    page.click("#theme")
+    dark = ground()
+    assert dark != light
+    page.reload()
+    page.wait_for_selector("#page-header h1")
+    page.wait_for_selector(".section")
+    assert ground() == dark
+
+
+def test_after_the_server_was_killed_and_started_again_the_view_catches_up(start_app, open_page):
+    first = start_app()
+    page = open_page(base=first.url)
+    wait_for_frames(page, *VIEWS)
+    page.wait_for_timeout(500)
+    first.process.kill()
+    first.process.wait()
+    drag(page, slider(page, 1), to=0.05)
+    page.wait_for_timeout(500)
+    n = frames(page, "vae.decode")
+    start_app("--port", first.url.rsplit(":", 1)[1])
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n})
+    assert numbers(page, "vae.decode")["z"][0] == pytest.approx(float(slider(page, 1).input_value()), abs=1e-6)
+
+
+# ---- how it feels ----------------------------------------------------------------------------------------------
+
+DRAG = """async ([selector, seconds]) => {
+    const knob = document.querySelector(selector), begun = performance.now();
+    let events = 0;
+    await new Promise(done => { const timer = setInterval(() => {
+        const now = (performance.now() - begun) / 1000;
+        if (now > seconds) { clearInterval(timer); return done(); }
+        knob.value = (2.9 * Math.sin(3 * now)).toFixed(2);
+        knob.dispatchEvent(new Event('input', { bubbles: true }));
+        events++;
+    }, 1000 / 60); });
+    return events / seconds;
+}"""
+
+
+def test_the_live_view_redraws_at_least_twice_as_often_as_the_same_decoder_behind_gr_image(visit, start_app, open_page,
+                                                                                          record_property):
+    seconds = 5
+    page = visit()
+    baseline = open_page(base=start_app(script="tests/browser/image_baseline.py").url, ready="#baseline")
+    baseline.wait_for_function("document.querySelector('#baseline img')?.complete")
+    baseline.evaluate("""() => { window.redraws = 0; const image = document.querySelector('#baseline');
+        new MutationObserver(() => { const img = image.querySelector('img');
+            if (img && img.src !== window.source) { window.source = img.src; img.addEventListener('load', () => redraws++, { once: true }) }
+        }).observe(image, { subtree: true, childList: true, attributes: true }) }""")
+    rates = {"live": [], "gr.Image": []}
+    for _ in range(2):                                        # alternating, so that a busy moment hits both
+        n = frames(page, "vae.decode")
+        page.bring_to_front()
+        events = page.evaluate(DRAG, ["#vae-z1 input[type=range]", seconds])
+        rates["live"].append((frames(page, "vae.decode") - n) / seconds)
+        baseline.bring_to_front()
+        n = baseline.evaluate("redraws")
+        baseline.evaluate(DRAG, ["#z1 input[type=range]", seconds])
+        rates["gr.Image"].append((baseline.evaluate("redraws") - n) / seconds)
+    page.bring_to_front()
+    page.wait_for_timeout(500)
+    live, ordinary = max(rates["live"]), max(rates["gr.Image"])
+    print(f"\nredraws a second at {events:.0f} events: live view {live:.1f}, gr.Image {ordinary:.1f}, ratio {live / ordinary:.1f}")
+    record_property("live_redraws_per_second", live)
+    record_property("gr_image_redraws_per_second", ordinary)
+    assert numbers(page, "vae.decode")["z"][0] == pytest.approx(float(slider(page, 1).input_value()), abs=1e-6)
+    assert ordinary > 1, "the baseline must work for the ratio to mean something"
+    assert live >= 2 * ordinary
