@@ -49,9 +49,9 @@ TEXT = {
     "vae.seen": ("x, as the encoder sees it", "编码器看到的 x"),
     "vae.restored": ("x̂, decoded from μ", "由 μ 解码出的 x̂"),
     "vae.encoded": ("Your digit beside its reconstruction", "您的数字和它的重建"),
-    "vae.log_likelihood": ("E_q log p(x | z), nats", "E_q log p(x | z)，奈特"),
+    "vae.log_likelihood": ("E<sub>q</sub> log p(x | z), nats", "E<sub>q</sub> log p(x | z)，奈特"),
     "vae.kl": ("KL(q ‖ p), nats", "KL(q ‖ p)，奈特"),
-    "vae.elbo": ("L_b, their difference", "L_b，两者之差"),
+    "vae.elbo": ("L<sub>b</sub>, their difference", "L<sub>b</sub>，两者之差"),
     # formulas
     "vae.formulas": ("The formulas, with the numbers of this moment", "公式与此刻的数字"),
     "vae.f.sample": (
