@@ -150,8 +150,6 @@ def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _unpack(fresh: Any, packed: Any, tensors: Mapping[str, Tensor]) -> Any:
-    import torch
-
     if isinstance(packed, list):
         return _unpack_items(fresh, packed, tensors)
     if not isinstance(packed, dict):

@@ -303,7 +303,8 @@ def _figure() -> str:
     def box(href: str, key: str, formula: str, colour: str) -> str:
         return f'<a class="box {colour}" href="#{href}"><b>{both(key)}</b><span class="tex">{formula}</span></a>'
 
-    return (f'<div class="figure" role="img" aria-label="VAE">'
+    return (f'<div class="figure" role="group" aria-labelledby="vae-figure-alt">'
+            f'<span class="visually-hidden" id="vae-figure-alt">{both("vae.figure")}</span>'
             + edge('data-mirror="vae.encode:0" width="28" height="28" class="tile"', "vae.x")
             + box("vae-pad", "vae.encoder", "q<sub>φ</sub>(z | x)", "model")
             + edge('data-bars="vae.encode:mu±sigma" data-range="3" class="plot"', "vae.code")
