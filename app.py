@@ -47,13 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _unusable(host: str, port: int) -> str | None:
     """Why the address cannot be listened on, as one sentence, or None."""
+    if not 0 < port < 65536:                                  # beyond, getaddrinfo answers with another port
+        return f"--port is {port}; a number from 1 to 65535 was expected."
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OverflowError:
-        return f"--port is {port}; a number from 1 to 65535 was expected."
     except PermissionError:
         return f"port {port} needs more rights than you have here; choose one above 1023 with --port."
     except socket.gaierror:

@@ -1,5 +1,6 @@
 """The whole page: a header, one tab per family, and how it is served."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from . import families
+from .core.errors import PlaygroundError
 from .ui import guard, head, i18n, live, text
+
+log = logging.getLogger("playground")
 
 UI = Path(__file__).parent / "ui"
 
@@ -24,12 +28,26 @@ THEME = gr.themes.Base(
 )
 
 
+class Page(gr.Blocks):
+    """Blocks that refuse in our words what Gradio itself refuses before a handler sees it (a wrong number of inputs, a
+    file that nobody uploaded): it would send an error without a text."""
+
+    async def process_api(self, *args: Any, request: Any = None, **kwargs: Any) -> dict[str, Any]:
+        try:
+            return await super().process_api(*args, request=request, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.warning("refused a call", exc_info=error)
+            raise gr.Error(PlaygroundError("page.call").sentence(i18n.language(request)), print_exception=False) from None
+
+
 def build() -> gr.Blocks:
     """The page with all its tabs, laid out and wired, not yet served. Imports no torch."""
     i18n.register(text.TEXT)
     for family in families.FAMILIES:
         i18n.register(families.load(family, "text").TEXT)
-    with gr.Blocks(title="Generative Playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title="Generative Playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
         with gr.Tabs(elem_id="families") as tabs:
             for family in families.FAMILIES:
@@ -59,7 +77,7 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
         "show_error": False,             # our sentences are shown anyway; nobody's exception text is
         "run_history": False,            # halves the rate of ordinary events
         "enable_monitoring": False,
-        "max_file_size": guard.UPLOAD_MAX,
+        "max_file_size": guard.BODY_MAX,
         "footer_links": ["api"],
         "quiet": True,
         "pwa": False,

@@ -20,6 +20,10 @@ register({
         "Something went wrong on our side; nothing of yours is lost. Try again, or reload the page.",
         "我们这边出了问题；您的内容没有丢失。请重试，或刷新页面。",
     ),
+    "page.call": (
+        "This is no request that the page makes; reload the page and try again.",
+        "这不是本页面发出的请求；请刷新页面后重试。",
+    ),
     "page.large": (
         "The request is larger than {limit} KB, which is all this page ever needs; send less.",
         "请求超过了 {limit} KB（本页面所需的上限）；请减小内容。",

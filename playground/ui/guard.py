@@ -1,13 +1,15 @@
 """Middleware in front of every request: bodies are capped, and the browser is told to stay on this host."""
 
 import json
+import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..core.errors import LANGUAGES, PlaygroundError
 
-BODY_MAX = 1 << 20           # bytes of an ordinary request; no control of the page needs more
-UPLOAD_MAX = 64 << 20        # bytes of a file upload
+log = logging.getLogger("playground")
+
+BODY_MAX = 1 << 20           # bytes of a request; no control of the page needs more
 
 # Gradio compiles its templates in the page, hence 'unsafe-eval'; nothing may be fetched from elsewhere.
 POLICY = ("default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
@@ -32,17 +34,16 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        limit = UPLOAD_MAX if scope["path"].endswith("/upload") else BODY_MAX
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > limit:
-            return await _refuse(send, limit)
+        if not declared.isdigit() or int(declared) > BODY_MAX:
+            return await _refuse(send)
         received, started = 0, False
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > limit:
+            if received > BODY_MAX:
                 raise TooLarge
             return message
 
@@ -57,13 +58,21 @@ class Guard:
             await self.app(scope, counted, with_headers)
         except TooLarge:
             if not started:
-                await _refuse(send, limit)
+                await _refuse(send)
+        except Exception:                                     # Gradio's own, such as KeyError for a function that is not there
+            if started:
+                raise
+            log.warning("refused a request", exc_info=True)
+            await _answer(send, 400, PlaygroundError("page.call"))
 
 
-async def _refuse(send: Send, limit: int) -> None:
-    """413 with the sentence in both languages."""
-    error = PlaygroundError("page.large", limit=limit >> 10)
+async def _refuse(send: Send) -> None:
+    await _answer(send, 413, PlaygroundError("page.large", limit=BODY_MAX >> 10))
+
+
+async def _answer(send: Send, status: int, error: PlaygroundError) -> None:
+    """The sentence in both languages."""
     body = json.dumps({"error": {code: error.sentence(code) for code in LANGUAGES}}, ensure_ascii=False).encode()
-    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"connection", b"close"), *HEADERS.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -40,13 +40,15 @@ class Number(gr.Number):
 class Pad(gr.HTML):
     """A pad to draw on; its value is the drawing as `images.pack_drawing` writes it, "" when empty.
 
-    Events: `.input` at each movement, `.release` when a stroke ends or the pad is cleared.
+    Events: `.change` at each movement, `.release` when a stroke ends or the pad is cleared.
+    alt: what it is for, HTML in both languages, read out to who cannot see it.
     """
 
     def __init__(self, *, alt: str, **kwargs: Any) -> None:
         super().__init__(
             value="",
-            html_template=f'<div class="pad"><canvas width="{PAD}" height="{PAD}" role="img" aria-label="{alt}"></canvas>'
+            html_template=f'<div class="pad"><canvas width="{PAD}" height="{PAD}" role="img" aria-labelledby="pad-alt"></canvas>'
+                          f'<span id="pad-alt" class="visually-hidden">{alt}</span>'
                           f'<button type="button" class="quiet">{both("pad.clear")}</button></div>',
             js_on_load="window.playground.pad.mount(element, props, trigger, watch) /* 'input' 'release' */",
             apply_default_css=False, **kwargs)

@@ -62,7 +62,7 @@ def build(tab: gr.Tab) -> None:
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(str(digit), size="sm", min_width=30) for digit in range(10)]
         with gr.Column(scale=2, min_width=220):
-            pad = parts.Pad(alt="digit", elem_id="vae-pad")
+            pad = parts.Pad(alt=both("vae.pad"), elem_id="vae-pad")
         with gr.Column(scale=4, min_width=280):
             encoded = live.View("vae.encode", alt=both("vae.encoded"), tiles=2,
                                 captions=(both("vae.seen"), both("vae.restored")))

@@ -2,7 +2,6 @@
 
 TEXT = {
     "vae.tab": ("VAE", "VAE 变分自编码器"),
-    "vae.title": ("Variational autoencoder", "变分自编码器 (Variational Autoencoder)"),
     "vae.try": (
         "Drag a slider: it moves one number of the code z, and the decoder redraws the digit under your finger. "
         "Notice that every place in between is a digit too: that is what the prior bought.",

@@ -19,8 +19,8 @@ def decode(*z: float):
 
 
 with gr.Blocks(analytics_enabled=False, delete_cache=(600, 600)) as demo:
+    image = gr.Image(elem_id="baseline", format="png", height=320)        # first: a lazy image below the fold never loads
     sliders = [gr.Slider(-3, 3, 0, step=0.01, label=f"z{i + 1}", elem_id=f"z{i + 1}") for i in range(tab.SLIDERS)]
-    image = gr.Image(elem_id="baseline", format="png", height=320)
     gr.on([s.input for s in sliders], decode, sliders, image, queue=False, trigger_mode="always_last", show_progress="hidden")
     demo.load(decode, sliders, image)
 

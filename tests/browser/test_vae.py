@@ -3,7 +3,6 @@
 import math
 import random
 import re
-import time
 from urllib.parse import urlsplit
 
 import numpy as np

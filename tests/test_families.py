@@ -1,0 +1,363 @@
+"""A family is a folder that offers what the page, the worker and the command line ask of it. Forget a part, and one of
+these says which; the README's tree is held to the repository here too."""
+
+import dataclasses
+import importlib.util
+import inspect
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from playground import __main__ as cli
+from playground import families, page
+from playground.core import card, checkpoints, datasets, recipe
+from playground.core.errors import PlaygroundError
+from playground.ui import i18n
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("model", "maths", "sample", "train", "evaluate", "tab", "text")
+OFFERS = {                   # part -> function -> its parameters
+    "train": {"init": ["config"], "batches": ["config", "start"], "train": ["config", "state", "batches"],
+              "result": ["config", "state"]},
+    "sample": {"load": ["name"], "images": ["name", "n", "seed"]},
+    "evaluate": {"evaluate": ["name", "full", "report"]},
+    "tab": {"build": ["tab"], "warm_up": []},
+}
+SHIPPED_MAX = 60_000_000     # bytes, all checkpoints together
+
+SHIPPED = [(name, recipe_name, dataset) for recipe_name in families.RECIPES
+           for name, dataset in families.recipe(recipe_name).CHECKPOINTS.items()]
+SHIPPED_BY_FAMILIES = [row[:2] for row in SHIPPED if row[1] in families.FAMILIES]
+
+every_family = pytest.mark.parametrize("family", families.FAMILIES)
+every_recipe = pytest.mark.parametrize("name", families.RECIPES)
+every_checkpoint = pytest.mark.parametrize("name, family, dataset", SHIPPED, ids=[row[0] for row in SHIPPED])
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+# ---- the folder ------------------------------------------------------------------------------------------------
+
+
+@every_family
+@pytest.mark.parametrize("part", PARTS)
+def test_a_family_has_each_part_and_each_part_says_what_it_is(family, part):
+    module = families.load(family, part)
+    assert module.__doc__ and module.__doc__.strip()
+    for name, expected in OFFERS.get(part, {}).items():
+        assert hasattr(module, name), f"playground/{family}/{part}.py must offer {name}({', '.join(expected)})"
+        assert parameters(getattr(module, name)) == expected, f"{family}/{part}.py: {name}"
+
+
+@every_family
+def test_a_family_has_no_other_files(family):
+    folder = ROOT / "playground" / family
+    assert {path.name for path in folder.glob("*.py")} == {f"{part}.py" for part in PARTS} | {"__init__.py"}
+
+
+@every_family
+def test_a_folder_s_first_line_names_the_paper(family):
+    module = importlib.import_module(f"playground.{family}")
+    assert re.search(r"\d{4}", module.__doc__), "author and year, as in the notes"
+
+
+@every_family
+def test_what_may_be_asked_of_a_model_beside_its_samples_has_the_agreed_parameters(family):
+    sample = families.load(family, "sample")
+    if hasattr(sample, "reconstruct"):                        # only what encodes can reconstruct
+        assert parameters(sample.reconstruct) == ["name", "x"]
+
+
+@every_family
+def test_a_model_is_described_by_a_frozen_dataclass_that_has_defaults_and_refuses_nonsense(family):
+    config = families.load(family, "model").ModelConfig
+    assert dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen
+    config()
+    for field in dataclasses.fields(config):
+        with pytest.raises((PlaygroundError, TypeError)):
+            config(**{field.name: None})
+
+
+# ---- the recipe ------------------------------------------------------------------------------------------------
+
+
+@every_recipe
+def test_a_recipe_offers_the_contract(name):
+    module = families.recipe(name)
+    for member in ("TrainConfig", "State", "PRESETS", "CHECKPOINTS", "BEST", *OFFERS["train"]):
+        assert hasattr(module, member), f"{module.__name__} must offer {member} (core/recipe.py)"
+    for function, expected in OFFERS["train"].items():
+        assert parameters(getattr(module, function)) == expected
+    assert dataclasses.is_dataclass(module.TrainConfig) and module.TrainConfig.__dataclass_params__.frozen
+    fields = {field.name: field.type for field in dataclasses.fields(module.TrainConfig)}
+    assert {"dataset": "str", "steps": "int", "seed": "int"}.items() <= {
+        key: getattr(kind, "__name__", kind) for key, kind in fields.items()}.items()
+    assert "step" in {field.name for field in dataclasses.fields(module.State)}
+    assert set(module.PRESETS) <= set(recipe.PRESETS) and all(type(p) is module.TrainConfig for p in module.PRESETS.values())
+    assert not module.CHECKPOINTS or "shipped" in module.PRESETS
+
+
+@every_recipe
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": -1}, {"seed": -1}, {"seed": 2**31}])
+def test_a_recipe_refuses_settings_out_of_range_in_one_sentence(name, wrong):
+    with pytest.raises(PlaygroundError) as refused:
+        families.recipe(name).TrainConfig(**wrong)
+    assert next(iter(wrong)) in str(refused.value)
+
+
+def small(module):
+    """The recipe's shortest training on a set that needs no file."""
+    config = module.PRESETS.get("10s", module.TrainConfig())
+    changes = {"steps": 3, "seed": 5}
+    if config.dataset not in datasets.BUILT_IN:
+        changes["dataset"] = "glyphs"
+    if hasattr(config, "batch_size"):
+        changes["batch_size"] = 8
+    return dataclasses.replace(config, **changes)
+
+
+@every_recipe
+def test_a_recipe_yields_after_each_update_and_ends_as_a_model(name):
+    module = families.recipe(name)
+    config = small(module)
+    state = module.init(config)
+    progress = list(module.train(config, state, module.batches(config, 0)))
+    assert [(p.step, p.steps) for p in progress] == [(1, 3), (2, 3), (3, 3)] and state.step == 3
+    assert all(module.BEST in p.metrics for p in progress), f"BEST names a metric of every Progress: {module.BEST}"
+    assert all(type(value) is float for p in progress for value in p.metrics.values())
+
+    before = recipe.pack(state)
+    result = module.result(config, state)
+    after = recipe.pack(state)
+    assert before[1] == after[1] and all(torch.equal(before[0][key], after[0][key]) for key in before[0]), "result changed the state"
+    assert json.loads(json.dumps(dict(result.model))) == dict(result.model)
+    build = families.load(name, "sample").build if name in families.FAMILIES else module.build
+    build(result.model).load_state_dict(result.weights)
+
+
+@every_recipe
+def test_a_recipe_stopped_and_resumed_ends_with_the_weights_of_an_unbroken_run(name):
+    module = families.recipe(name)
+    config = small(module)
+
+    def fresh():
+        torch.manual_seed(config.seed)                        # what the worker does, for layers that draw by themselves
+        return module.init(config)
+
+    unbroken = fresh()
+    for _ in module.train(config, unbroken, module.batches(config, 0)):
+        pass
+    first = fresh()
+    for _ in itertools.islice(module.train(config, first, module.batches(config, 0)), 1):
+        pass
+    tensors, meta = recipe.pack(first)
+    second = module.init(config)
+    recipe.unpack(second, tensors, json.loads(json.dumps(meta)))
+    for _ in module.train(config, second, module.batches(config, second.step)):
+        pass
+    expected, found = (module.result(config, state).weights for state in (unbroken, second))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+# ---- what ships ------------------------------------------------------------------------------------------------
+
+
+@every_checkpoint
+def test_a_shipped_checkpoint_is_whole_and_its_card_holds_the_command(name, family, dataset):
+    folder = checkpoints.SHIPPED / name
+    assert {path.name for path in folder.iterdir()} == {checkpoints.CONFIG, checkpoints.CARD, checkpoints.WEIGHTS}
+    config = checkpoints.entry(name).config
+    assert (config["family"], config["dataset"]) == (family, dataset)
+    text = (folder / checkpoints.CARD).read_text("utf-8")
+    assert f"```\n{config['command']}\n```" in text
+    assert text == card.card(name, json.loads((folder / checkpoints.CONFIG).read_text("utf-8"))), "the card is not of this config"
+    assert config["metrics"], f"measure it: python -m playground evaluate {name} --write"
+    assert all(config["made"].get(key) for key in ("seconds", "hardware", "torch", "date"))
+
+
+@every_checkpoint
+def test_the_card_s_command_asks_for_the_training_that_is_described(name, family, dataset):
+    config = checkpoints.entry(name).config
+    start = "python -m playground "
+    assert config["command"].startswith(start)
+    options = cli.parser().parse_args(config["command"].removeprefix(start).split())
+    assert options.family == family and options.preset, "a file named on a card is not in the repository: use a preset"
+    module = families.recipe(family)
+    given = {key: getattr(options, key) for key in ("dataset", "steps", "seed") if getattr(options, key) is not None}
+    described = recipe.config_from(family, module.TrainConfig, given, module.PRESETS[options.preset])
+    assert json.loads(json.dumps(dataclasses.asdict(described))) == json.loads(json.dumps(dict(config["train"])))
+
+
+def test_nothing_else_ships_and_all_together_are_small():
+    folders = {path.name for path in checkpoints.SHIPPED.iterdir()}
+    assert folders == {name for name, *_ in SHIPPED}, "train.CHECKPOINTS names what ships"
+    assert len(folders) == len(SHIPPED), "two families ship the same name"
+    assert sum(path.stat().st_size for path in checkpoints.SHIPPED.rglob("*") if path.is_file()) < SHIPPED_MAX
+
+
+@every_checkpoint
+def test_shipped_weights_are_safetensors_and_load(name, family, dataset):
+    tensors = safetensors.torch.load_file(checkpoints.SHIPPED / name / checkpoints.WEIGHTS)
+    assert all(key.startswith(("model.", "derived.")) for key in tensors)
+    if family in families.FAMILIES:
+        found = families.load(family, "sample").load(name)
+    else:
+        found = checkpoints.load(name, family, families.recipe(family).build)
+    assert found.name == name and not found.model.training and not any(p.requires_grad for p in found.model.parameters())
+
+
+@pytest.mark.parametrize("name, family", SHIPPED_BY_FAMILIES)
+def test_a_shipped_model_draws_the_picture_of_its_seed_in_any_batch(name, family):
+    sample = families.load(family, "sample")
+    x = sample.images(name, 5, 3)
+    assert x.ndim == 4 and len(x) == 5 and x.device.type == "cpu" and x.dtype == torch.float32
+    assert x.min() >= 0 and x.max() <= 1 and x.std() > 0.01
+    assert (sample.images(name, 2, 3) - x[:2]).abs().max() < 1 / 255
+    assert (sample.images(name, 5, 4) - x).abs().max() > 0.1
+    if hasattr(sample, "reconstruct"):
+        assert sample.reconstruct(name, x).shape == x.shape
+
+
+# ---- the page --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def config():
+    """The built page as Gradio describes it to the browser."""
+    return page.build().get_config_file()
+
+
+@every_family
+def test_a_family_has_its_tab_and_a_named_endpoint(family, config):
+    tabs = [c["props"] for c in config["components"] if c["type"] == "tabitem" and c["props"].get("id") == family]
+    assert len(tabs) == 1
+    names = [d["api_name"] for d in config["dependencies"] if isinstance(d["api_name"], str)]
+    assert any(name.startswith(f"{family}_") for name in names), "name the useful handler with api_name"
+    assert f"{family}.tab" in i18n._TEXT
+
+
+def test_the_tabs_stand_in_the_order_of_the_families(config):
+    assert [c["props"]["id"] for c in config["components"] if c["type"] == "tabitem"] == list(families.FAMILIES)
+
+
+# ---- the README's figures and tree -----------------------------------------------------------------------------------------
+
+def test_the_figures_of_the_readme_are_those_of_the_cards():
+    spec = importlib.util.spec_from_file_location("numbers", ROOT / "docs/numbers.py")
+    spec.loader.exec_module(numbers := importlib.util.module_from_spec(spec))
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert all(f"[`{name}`]" in text for name, *_ in SHIPPED)
+    assert numbers.updated(text) == text, "run: python docs/numbers.py"
+
+
+IGNORED = re.compile(r"^(\.git|\.venv|\.pytest_cache|\.hypothesis|__pycache__|runs|data|screenshots|build|.*\.egg-info|.*\.pyi)$")
+
+
+def tree(text):
+    """The paths of the README's tree, folders with a slash at their end."""
+    block = re.search(r"## Where things live\n.*?```\n(.*?)```", text, re.DOTALL).group(1)
+    paths, above = [], []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above[depth:] = [line.split()[0]]
+        paths.append("".join(above))
+        assert len(line.split()) > 1, f"say what {line} is"
+    return paths
+
+
+UNLISTED = {"__init__.py", ".gitignore"}           # say nothing that their folder's line does not
+
+
+def children(folder):
+    return {f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir() if not IGNORED.match(path.name)}
+
+
+def test_the_tree_of_the_readme_is_the_repository():
+    paths = tree((ROOT / "README.md").read_text("utf-8"))
+    assert len(set(paths)) == len(paths)
+    opened = {""} | {path.rpartition("/")[0].rpartition("/")[0] + "/" if path.endswith("/") else path.rpartition("/")[0] + "/"
+                     for path in paths} - {"/"}
+    for folder in sorted(opened):                             # a folder without lines below it speaks for all it holds
+        listed = {path.removeprefix(folder) for path in paths
+                  if path.startswith(folder) and path != folder and "/" not in path.removeprefix(folder).rstrip("/")}
+        assert listed == children(ROOT / folder) - UNLISTED, f"in {folder or 'the repository'}"
+
+
+
+# ---- a sixth family --------------------------------------------------------------------------------------------
+
+
+def copy_of_the_repository(folder, name):
+    """The repository with a copy of the VAE under another name, done as CONTRIBUTING.md says."""
+    for path in ROOT.iterdir():
+        if not IGNORED.match(path.name):
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, folder / path.name, **({"ignore": shutil.ignore_patterns("__pycache__")} if path.is_dir() else {}))
+    new = folder / "playground" / name
+    shutil.copytree(folder / "playground/vae", new)
+    for path in new.glob("*.py"):
+        path.write_text(re.sub(r"\bvae(?=[-_.:\"'])", name, path.read_text("utf-8")), "utf-8")
+    listed = folder / "playground/families.py"
+    listed.write_text(listed.read_text("utf-8").replace("FAMILIES = (", f'FAMILIES = ("{name}", ', 1), "utf-8")
+    for old in (folder / "checkpoints").glob("vae-*"):
+        new = old.with_name(old.name.replace("vae", name, 1))
+        shutil.copytree(old, new)
+        config = json.loads((new / "config.json").read_text("utf-8"))
+        config.update(family=name, command=config["command"].replace("train vae", f"train {name}"))
+        (new / "config.json").write_text(json.dumps(config), "utf-8")
+        (new / "README.md").write_text(card.card(new.name, config), "utf-8")
+    readme = folder / "README.md"
+    text = readme.read_text("utf-8")
+    block = re.search(r"  vae/.*?(?=\n(?:  )?\w)", text, re.DOTALL).group(0)
+    readme.write_text(text.replace(block, f"{block}\n{block.replace('vae', name, 1)}", 1), "utf-8")
+    subprocess.run([sys.executable, "docs/numbers.py"], cwd=folder, check=True)
+    return folder
+
+
+def contract_tests(folder):
+    """Run them in the copy; returns (all passed, what pytest said)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_families.py", "tests/test_imports.py",
+         "tests/test_text.py", "-k", "not sixth_family"],
+        cwd=folder, capture_output=True, text=True, timeout=900, env={**os.environ, "PYTHONPATH": str(folder), "CI": ""})
+    return done.returncode == 0, done.stdout[-6000:]
+
+
+@pytest.mark.slow
+def test_a_sixth_family_is_one_more_folder(tmp_path):
+    passed, said = contract_tests(copy_of_the_repository(tmp_path, "sixth"))
+    assert passed, said
+
+
+@pytest.mark.slow
+def test_what_a_sixth_family_forgets_is_named(tmp_path):
+    folder = copy_of_the_repository(tmp_path, "sixth")
+    new = folder / "playground/sixth"
+    (new / "evaluate.py").unlink()
+    sample, text = new / "sample.py", new / "text.py"
+    sample.write_text(sample.read_text("utf-8").replace("def images(", "def pictures("), "utf-8")
+    text.write_text(text.read_text("utf-8").replace('"sixth.zero": ("Back to zero", "全部归零")', '"sixth.zero": ("Back to zero", "")'), "utf-8")
+    maths = new / "maths.py"
+    maths.write_text(maths.read_text("utf-8") + "\nfrom ..vae import model\n", "utf-8")
+    readme = folder / "README.md"
+    readme.write_text(readme.read_text("utf-8").replace("  sixth/", "  seventh/"), "utf-8")
+    shutil.rmtree(folder / "checkpoints/sixth-mnist")
+    passed, said = contract_tests(folder)
+    assert not passed
+    for forgotten in ("test_a_family_has_each_part_and_each_part_says_what_it_is[evaluate-sixth]",
+                      "test_a_family_has_each_part_and_each_part_says_what_it_is[sample-sixth]",
+                      "test_a_text_is_a_pair_with_the_same_values_in_both[text sixth.zero]",
+                      "test_no_family_imports_another[playground.sixth.maths]",
+                      "test_the_tree_of_the_readme_is_the_repository", "test_nothing_else_ships_and_all_together_are_small"):
+        assert forgotten in said, f"no word on {forgotten} in\n{said}"
