@@ -6,7 +6,8 @@
    A frame's numbers are also announced as the event "live:<view>" on document. */
 (() => {
   const IN_FLIGHT = 3;                                   // hides the network's delay without piling up requests
-  const RETRY_MS = 1000;                                 // after a network failure (a server that is starting)
+  const RETRY_MS = 1000;                                 // after a network failure (a server that is starting) or a full line
+  const PATIENCE_MS = 30000;                             // a request without an answer for so long is lost
   const page = Math.random().toString(36).slice(2, 12);
   const views = new Map();
 
@@ -30,9 +31,13 @@
       this.inFlight++;
       let lost = false;
       try {
-        const answer = await fetch(`${playground.root()}/live/${this.name}?${query}&page=${page}&n=${n}`);
+        const answer = await fetch(`${playground.root()}/live/${this.name}?${query}&page=${page}&n=${n}`,
+          { signal: AbortSignal.timeout(PATIENCE_MS) });
         if (answer.status === 200) await this.show(answer, n);
-        else if (answer.status !== 204 && n === this.asked) this.say(await sentence(answer));
+        else if (answer.status !== 204 && n === this.asked) {
+          this.say(await sentence(answer));
+          lost = answer.status === 503;
+        }
       } catch {
         lost = n === this.asked;                         // the newest request got no answer: ask again, later
       } finally {

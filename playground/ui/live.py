@@ -25,10 +25,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..core.device import executor
-from ..core.errors import LANGUAGES
+from ..core.errors import LANGUAGES, PlaygroundError
+from ..core.errors import register as register_sentences
 from .errors import visible
 
 PATH = "/live"
+WAITING_MAX = 256            # requests in line for the inference thread, of all pages together
 PAGES = 1024                 # pages whose newest request is remembered
 NUMBERS_MAX = 16_384         # bytes of the header; proxies cut longer ones
 
@@ -75,10 +77,19 @@ class Newest:
 
 
 _newest = Newest()
+_waiting = 0                 # touched by the event loop alone
+
+register_sentences({
+    "live.busy": (
+        "Too many visitors are drawing at this moment ({found} requests wait); the page asks again by itself.",
+        "此刻绘制的访客过多（{found} 个请求在排队）；页面会自动重试。",
+    ),
+})
 
 
 async def _serve(request: Request) -> Response:
-    """200 with the frame, 204 when a newer request of this page made it pointless, 4xx with a sentence."""
+    """200 with the frame, 204 when a newer request of this page made it pointless, 4xx or 503 with a sentence."""
+    global _waiting
     handler = _handlers.get(request.path_params["name"])
     if handler is None:
         return Response(status_code=404)
@@ -86,18 +97,26 @@ async def _serve(request: Request) -> Response:
     key = (request.path_params["name"], query.pop("page", "")[:32])
     digits = query.pop("n", "")
     number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else 0
+    if _waiting >= WAITING_MAX:
+        return _refusal(503, PlaygroundError("live.busy", found=_waiting))
     _newest.announce(key, number)
+    _waiting += 1
     try:
         answer = await asyncio.wrap_future(executor.submit(_answer, handler, query, key, number))
     except Exception as error:
         sentence = visible(error)
-        status = 500 if sentence.key == "page.ours" else 422
-        body = json.dumps({"error": {code: sentence.sentence(code) for code in LANGUAGES}}, ensure_ascii=False)
-        return Response(body, status, media_type="application/json")
+        return _refusal(500 if sentence.key == "page.ours" else 422, sentence)
+    finally:
+        _waiting -= 1
     if answer is None:
         return Response(status_code=204)
     picture, numbers = answer
     return Response(picture, media_type="image/png", headers={"X-Numbers": numbers, "Cache-Control": "no-store"})
+
+
+def _refusal(status: int, error: PlaygroundError) -> Response:
+    body = json.dumps({"error": {code: error.sentence(code) for code in LANGUAGES}}, ensure_ascii=False)
+    return Response(body, status, media_type="application/json")
 
 
 def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], number: int) -> tuple[bytes, str] | None:

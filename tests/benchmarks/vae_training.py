@@ -116,8 +116,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=5, help="of both, in each round")
     parser.add_argument("--rounds", type=int, default=3, help="each trains both, from another seed")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch, for both")
-    parser.add_argument("--lr", type=float, default=LR, help="the peak of our recipe's rate")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of our recipe")
+    parser.add_argument("--lr", type=float, default=3 * LR, help="the peak of our recipe's rate, as in its preset \"10s\"")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="of our recipe")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 

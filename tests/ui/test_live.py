@@ -139,3 +139,27 @@ def test_a_visitor_s_mistake_is_422_and_ours_500_both_in_two_languages(view):
         error = json.loads(found.body)["error"]
         assert found.status_code == status and error.keys() == {"en", "zh"} and all(error.values())
         assert b"secret" not in found.body and b"KeyError" not in found.body
+
+
+def test_beyond_a_full_line_a_request_is_turned_away_at_once_and_the_line_moves_on(view):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(query):
+        begun.set()
+        go.wait(10)
+        return live.Frame(np.zeros((1, 1), np.uint8))
+
+    async def crowd():
+        scope = {"type": "http", "method": "GET", "path": "/live/test", "path_params": {"name": "test"}, "headers": []}
+        ask = lambda i: live._serve(Request({**scope, "query_string": f"page={i}&n=1".encode()}))      # noqa: E731
+        waiting = [asyncio.ensure_future(ask(i)) for i in range(live.WAITING_MAX)]
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        turned_away = await ask("late")
+        go.set()
+        return turned_away, await asyncio.gather(*waiting), await ask("later")
+
+    view(slow)
+    turned_away, served, later = asyncio.run(crowd())
+    assert turned_away.status_code == 503 and json.loads(turned_away.body)["error"].keys() == {"en", "zh"}
+    assert {found.status_code for found in served} == {200} and later.status_code == 200
