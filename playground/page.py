@@ -71,7 +71,7 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
         "i18n": i18n.bundle(),
         "app_kwargs": {
             "routes": [*live.routes(), *head.routes()],
-            "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "")],
+            "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "", tabs=families.FAMILIES)],
         },
         "ssr_mode": False,               # the page's script must run before Gradio's, in the browser
         "show_error": False,             # our sentences are shown anyway; nobody's exception text is

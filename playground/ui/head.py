@@ -3,6 +3,7 @@
 `launch(head=...)` comes too late, its scripts run after Gradio has started.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.requests import Request
@@ -28,11 +29,12 @@ class ScriptFirst:
     """Insert the script at the start of each HTML page's head. Other answers pass through as they are.
 
     language: the first choice of a visitor who has made none yet, or "" for what their browser prefers.
+    tabs: the ids of the page's tabs, in their order.
     """
 
-    def __init__(self, app: ASGIApp, language: str = "") -> None:
+    def __init__(self, app: ASGIApp, language: str, tabs: Sequence[str]) -> None:
         self.app = app
-        self.tag = f'<head><script src="./{PATH}" data-lang="{language}"></script>'.encode()
+        self.tag = f'<head><script src="./{PATH}" data-lang="{language}" data-tabs="{",".join(tabs)}"></script>'.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start: Message | None = None

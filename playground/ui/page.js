@@ -24,6 +24,7 @@ window.playground = (() => {
 
   return {
     language,
+    tabs: document.currentScript.dataset.tabs.split(","),
     root: () => (window.gradio_config?.root || location.origin + location.pathname).replace(/\/+$/, ""),
     setLanguage(code) {
       store("playground_language", code);

@@ -1,7 +1,7 @@
 /* The page's state in the URL (state.py): written as controls change, debounced, without new history entries. */
 (() => {
   const WAIT_MS = 250;
-  const pending = new Map(), opened = new Set();
+  const pending = new Map(), opened = new Set(), ready = new Set();
   let timer = null, selected = null, touched = false;                     // the page's own opening is no news for the URL
 
   function flush() {
@@ -25,10 +25,11 @@
 
   playground.state = {
     flush,
-    /* The URL's query when a tab is opened for the first time, else null. first: the tab in sight when none is named. */
-    opening(tab, first) {
+    /* The URL's query when a tab is opened for the first time, else null. */
+    opening(tab) {
       const query = new URLSearchParams(location.search);
-      const shown = selected || query.get("tab") || first;
+      const named = playground.tabs.includes(query.get("tab")) ? query.get("tab") : playground.tabs[0];
+      const shown = touched && selected ? selected : named;            // before the visitor's first touch the URL decides
       if (tab !== shown || opened.has(tab)) return null;
       opened.add(tab);
       return query.toString();
@@ -40,9 +41,15 @@
       pending.set("tab", tab);
       timer ??= setTimeout(flush, WAIT_MS);
     },
+    /* The opening of a tab was answered (for one not in sight with nothing): from now on its changes count. */
+    answered(layout, values) {
+      if (opened.has(layout.tab)) ready.add(layout.tab);
+      this.changed(layout, values);
+    },
     /* Some control of a tab changed: keep the URL and the live views in step.
        layout: {tab, fields: [[name, default, places]], views: [[name, [[parameter, places]]]]}; places index values. */
     changed({ tab, fields, views }, values) {
+      if (!ready.has(tab)) return;                       // its controls are still coming up, with values of nobody's
       const pick = (places) => (places.length === 1 ? values[places[0]] : places.map((place) => values[place]));
       if (touched)
         for (const [name, initial, places] of fields) {

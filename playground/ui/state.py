@@ -48,20 +48,20 @@ class State:
             "fields": [[field.name, field.default, places(field.components)] for field in self.fields],
             "views": [[view.view, [[name, places(group)] for name, group in view.parameters.items()]] for view in self.views],
         }
-        changed = f"(...values) => {{ playground.state.changed({json.dumps(layout)}, values); return []; }}"
-        gr.on([component.change for component in components], None, components, None, js=changed, **SCRIPT)
+        script = f"(...values) => {{ playground.state.%s({json.dumps(layout)}, values); return []; }}"
+        gr.on([component.change for component in components], None, components, None, js=script % "changed", **SCRIPT)
         self.tab.select(None, None, None, js=f"() => {{ playground.state.select({json.dumps(self.tab.id)}); return []; }}", **SCRIPT)
 
         @guarded
         def restore(query: Any) -> list[Any]:
             return opening(self.read(dict(parse_qsl(query)))) if isinstance(query, str) else [gr.skip()] * len(outputs)
 
-        tabs, page = self.tab.parent, gr.context.Context.root_block
+        page = gr.context.Context.root_block
         query = gr.JSON(visible=False)       # carries the URL's query from the script to the handler
-        ask = f"() => [playground.state.opening({json.dumps(self.tab.id)}, {json.dumps(tabs.children[0].id)})]"
+        ask = f"() => [playground.state.opening({json.dumps(self.tab.id)})]"
         gr.on([page.load, self.tab.select], restore, query, list(outputs), js=ask, show_progress="hidden",
               api_visibility="private").then(                  # queued: warnings are sent that way alone
-            None, components, None, js=changed, queue=False, api_visibility="private")
+            None, components, None, js=script % "answered", queue=False, api_visibility="private")
 
     def read(self, query: Mapping[str, str]) -> dict[str, list[Any]]:
         """The fields a query names, name -> values. One that is no longer valid is reported to the visitor and left out."""

@@ -1,0 +1,52 @@
+"""More than one family on the page: a tab wakes when it is first opened, and the URL brings back the one in sight."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from test_families import copy_of_the_repository
+
+from browser.screen import drag, numbers, pixels, slider, wait_for_frames
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def two_families(tmp_path_factory, start_app):
+    """A server of the repository with a second family, "sixth", whose tab comes first."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("copy"), "sixth")
+    return start_app(script=str(folder / "app.py"), PYTHONPATH=str(folder)).url
+
+
+def asked(page, family: str) -> list[str]:
+    return [url for url in page.asked if f"/live/{family}." in url]
+
+
+def test_a_tab_asks_for_nothing_before_it_is_opened_and_opens_on_its_pictures(two_families, open_page):
+    page = open_page(base=two_families)
+    wait_for_frames(page, "sixth.decode", "sixth.prior", "sixth.encode")
+    page.wait_for_timeout(500)
+    assert asked(page, "sixth") and not asked(page, "vae")
+    page.get_by_role("tab").nth(1).click()
+    wait_for_frames(page, "vae.decode", "vae.prior", "vae.encode")
+    assert pixels(page, "#live-vae-decode canvas").std() > 20
+    assert page.crashes == [] and page.console_errors == []
+
+
+def test_the_url_brings_back_the_tab_in_sight_and_every_tabs_controls(two_families, open_page):
+    page = open_page(base=two_families)
+    wait_for_frames(page, "sixth.decode")
+    page.get_by_role("tab").nth(1).click()
+    wait_for_frames(page, "vae.decode")
+    drag(page, slider(page, 1), to=0.1)
+    page.wait_for_timeout(800)
+    value = slider(page, 1).input_value()
+    query = parse_qs(urlsplit(page.url).query)
+    assert query["tab"] == ["vae"]
+    other = open_page(base=two_families, path=f"/?{urlsplit(page.url).query}")
+    wait_for_frames(other, "vae.decode")
+    other.wait_for_timeout(800)
+    assert slider(other, 1).input_value() == value
+    assert numbers(other, "vae.decode")["z"] == numbers(page, "vae.decode")["z"]
+    assert not asked(other, "sixth")
+    other.get_by_role("tab").nth(0).click()
+    wait_for_frames(other, "sixth.decode")
