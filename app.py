@@ -1,6 +1,7 @@
 """Start the playground: read the options, build the page, serve it."""
 
 import argparse
+import errno
 import logging
 import os
 import socket
@@ -17,7 +18,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     on_space = "SPACE_ID" in os.environ
     parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", 7860)))
+    parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT") or 7860)
     parser.add_argument("--share", action="store_true", help="also open a public link through gradio.live")
     parser.add_argument("--lang", choices=["en", "zh"], help="first language; else the browser's")
     parser.add_argument("--data-root", metavar="DIR", help="where torchvision data sets live")
@@ -56,9 +57,11 @@ def _unusable(host: str, port: int) -> str | None:
             probe.bind(address)
     except PermissionError:
         return f"port {port} needs more rights than you have here; choose one above 1023 with --port."
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         return f"the host {host!r} is not known here; 127.0.0.1 is this machine alone, 0.0.0.0 all its networks."
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            return f"{host} is not an address of this machine; 127.0.0.1 is this machine alone, 0.0.0.0 all its networks."
         return f"port {port} on {host} is taken by another program; choose another with --port, for example --port {port + 1}."
     return None
 

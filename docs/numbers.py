@@ -24,7 +24,7 @@ def table() -> str:
         metric, value = headline(config["metrics"])
         error = config["metrics"].get(f"{metric}{STDERR}")
         rows.append(f"| [`{path.parent.name}`](checkpoints/{path.parent.name}/README.md) | {config['dataset']} "
-                    f"| {metric or 'not measured yet'} | {'–' if metric is None else f'{value} ± {error}'} "
+                    f"| {metric or 'not measured yet'} | {'–' if metric is None else value if error is None else f'{value} ± {error}'} "
                     f"| `{config['command']}` | {config['made']['seconds']:,.0f} s on {config['made']['hardware']} |")
     return "\n".join(rows) + "\n"
 

@@ -1,6 +1,7 @@
 """The whole page: a header, one tab per family, and how it is served."""
 
 import logging
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ THEME = gr.themes.Base(
 ).set(
     body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950",
     block_border_width="0px", block_shadow="none", block_label_background_fill="transparent",
-    slider_color="#d55e00", slider_color_dark="#f08c3a",
+    slider_color="#00806a", slider_color_dark="#3fc7a6",
     button_primary_background_fill="#d55e00", button_primary_background_fill_hover="#b84f00",
     button_primary_background_fill_dark="#c75800", button_primary_text_color="white",
 )
@@ -39,15 +40,14 @@ class Page(gr.Blocks):
             raise
         except Exception as error:
             log.warning("refused a call", exc_info=error)
-            raise gr.Error(PlaygroundError("page.call").sentence(i18n.language(request)), print_exception=False) from None
+            raise gr.Error(PlaygroundError("page.call").sentence(i18n.language(request)), title="", print_exception=False) from None
 
 
 def build() -> gr.Blocks:
     """The page with all its tabs, laid out and wired, not yet served. Imports no torch."""
-    i18n.register(text.TEXT)
     for family in families.FAMILIES:
         i18n.register(families.load(family, "text").TEXT)
-    with Page(title="Generative Playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title=" · ".join(text.TEXT["page.title"]), analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
         with gr.Tabs(elem_id="families") as tabs:
             for family in families.FAMILIES:
@@ -85,8 +85,8 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
 
 
 def queue(page: gr.Blocks) -> gr.Blocks:
-    """Bounds on what waits; the API answers through the queue alone, never around its limits."""
-    return page.queue(max_size=64, api_open=False, default_concurrency_limit=2)
+    """Bounds on what waits (a class that opens the page together fits); the API never answers around them."""
+    return page.queue(max_size=1024, api_open=False, default_concurrency_limit=8)
 
 
 def warm_up() -> None:
@@ -94,7 +94,12 @@ def warm_up() -> None:
     from .core.device import executor
 
     for family in families.FAMILIES:
-        executor.submit(families.load(family, "tab").warm_up)
+        executor.submit(families.load(family, "tab").warm_up).add_done_callback(_log_failure)
+
+
+def _log_failure(future: Future) -> None:
+    if error := future.exception():
+        log.error("warming up failed", exc_info=error)
 
 
 def _header() -> str:

@@ -87,7 +87,7 @@ def run(name: str, config: Any, folder: Path, report: Callable[[Progress], None]
         try:
             return sitting.train(report or (lambda progress: None), stop or (lambda: False))
         except PlaygroundError as error:
-            sitting.fail({"en": error.sentence("en"), "zh": error.sentence("zh")})
+            sitting.fail(error.sentences())
             raise
         except Exception:
             sitting.fail({})                                  # our bug: the log knows more, the page says so

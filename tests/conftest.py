@@ -120,7 +120,7 @@ def open_page(browser, request):
     """Open the playground as a new visitor: open_page(width=390, locale="zh-CN", dark=True, path="/?vae.seed=3") -> Page.
 
     The page carries what it did as lists that grow: `asked` (the URL of every request), `console_errors` (texts of
-    console.error and of failed loads) and `crashes` (uncaught exceptions). base: another server than the shared one, its page there when `ready` is.
+    console.error and of failed loads) and `crashes` (uncaught exceptions). base: another server than the shared one; its page is there when `ready` is.
     """
     contexts = []
 

@@ -374,7 +374,12 @@ def save(folder: Path, *, family: str, dataset: str, model: Mapping[str, Any], t
 def ship(source: Path, name: str) -> None:
     """Copy a run's checkpoint folder to the shipped ones under `name`, with its card."""
     config, data = _pair(name, source)
-    _commit(SHIPPED / check_name(name), data, config)
+    target = SHIPPED / check_name(name)
+    if not config["metrics"] and (target / CONFIG).is_file():
+        old = _config(name, target)
+        if old.get("sha256") == config.get("sha256"):         # the same weights: what was measured of them still holds
+            config = {**config, "metrics": old["metrics"]}
+    _commit(target, data, config)
 
 
 def update_metrics(name: object, metrics: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from . import checkpoints, datasets, device
 from .errors import PlaygroundError, register
-from .inputs import choice, integer, number, seed
+from .inputs import choice, integer, seed, within
 from .recipe import Progress, Result
 
 register({
@@ -95,8 +95,7 @@ class TrainConfig:
         seed(self.seed)
         choice("precision", self.precision, ("fp32", "bf16"))
         for name, high in {"lr": 1.0, "weight_decay": 1.0}.items():
-            if number(name, getattr(self, name), 0, high) != getattr(self, name):
-                number(name, math.nan, 0, high)               # out of range is refused here, not clamped
+            within(name, getattr(self, name), 0, high)
 
 
 @dataclass

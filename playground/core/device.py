@@ -43,7 +43,10 @@ def for_(purpose: Literal["live", "heavy"]) -> "torch.device":
         raise PlaygroundError("device.unknown", found=wanted, choices=", ".join(present))
     if purpose == "live" and os.environ.get("SPACES_ZERO_GPU"):
         return torch.device("cpu")
-    return torch.device(wanted or present[0])
+    chosen = torch.device(wanted or present[0])
+    if purpose == "live" and chosen.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False               # ten bits of mantissa would show: one seed, one picture
+    return chosen
 
 
 def _present(name: str) -> bool:

@@ -33,6 +33,10 @@ class PlaygroundError(Exception):
     def sentence(self, language: str = "en") -> str:
         return _SENTENCES[self.key][LANGUAGES.index(language)].format(**self.values)
 
+    def sentences(self) -> dict[str, str]:
+        """Language -> sentence, for what is shown where the language is known only later."""
+        return {language: self.sentence(language) for language in LANGUAGES}
+
     def __str__(self) -> str:
         return self.sentence()
 

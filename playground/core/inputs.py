@@ -5,7 +5,7 @@ A widget's own limits are a courtesy to its user; these are the limits.
 
 import math
 import numbers
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from .errors import PlaygroundError, register
 
@@ -42,6 +42,13 @@ def number(name: str, value: object, low: float, high: float) -> float:
     return float(min(max(value, low), high))
 
 
+def within(name: str, value: object, low: float, high: float) -> float:
+    """A number in [low, high]; beyond, where `number` would clamp, it raises `PlaygroundError` too."""
+    if number(name, value, low, high) != value:
+        raise PlaygroundError("input.number", name=name, found=_found(value), low=f"{low:g}", high=f"{high:g}")
+    return float(value)
+
+
 def integer(name: str, value: object, low: int, high: int) -> int:
     """A whole number in [low, high]; 3.0 is 3, but 3.5, -1 for a seed, booleans and texts raise `PlaygroundError`.
 
@@ -56,21 +63,26 @@ def seed(value: object) -> int:
     return integer("seed", value, 0, SEED_MAX)
 
 
-def vector(name: str, values: object, length: int, low: float, high: float) -> list[float]:
-    """`length` numbers, each clamped into [low, high]; any other length or kind raises `PlaygroundError`."""
+Check = Callable[[str, object, float, float], float]
+
+
+def vector(name: str, values: object, length: int, low: float, high: float, *, check: Check = number) -> list[float]:
+    """`length` numbers, each clamped into [low, high] (or refused beyond, with `check=within`); any other length or
+    kind raises `PlaygroundError`."""
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
         raise PlaygroundError("input.list", name=name, found=_found(values), expected=length)
     if len(values) != length:
         raise PlaygroundError("input.length", name=name, found=len(values), expected=length)
-    return [number(f"{name}{i + 1}", value, low, high) for i, value in enumerate(values)]
+    return [check(f"{name}{i + 1}", value, low, high) for i, value in enumerate(values)]
 
 
-def numbers_in(name: str, text: object, length: int, low: float, high: float, *, pad: bool = False) -> list[float]:
+def numbers_in(name: str, text: object, length: int, low: float, high: float, *, pad: bool = False,
+               check: Check = number) -> list[float]:
     """`vector` from text such as "0.5,-1,2", as it comes in a URL; with `pad`, a shorter list ends in zeros."""
     if not isinstance(text, str):
         raise PlaygroundError("input.list", name=name, found=_found(text), expected=length)
     values = [parsed(part) for part in text.split(",", length + 1)] if text else []      # a long text is not split to its end
-    return vector(name, values + [0.0] * (length - len(values)) * pad, length, low, high)
+    return vector(name, values + [0.0] * (length - len(values)) * pad, length, low, high, check=check)
 
 
 def choice(name: str, value: object, choices: Collection[str]) -> str:

@@ -34,6 +34,7 @@
       const draw = () => {
         const values = Array.isArray(props.value) ? props.value : [];
         const top = Math.max(...values, 1e-9);
+        list.dataset.top = `${top.toFixed(2)} nats`;
         list.replaceChildren(...values.map((value, i) => {
           const bar = document.createElement("li");
           bar.style.setProperty("--share", value / top);

@@ -38,7 +38,7 @@ def guarded(handler: Callable[P, R]) -> Callable[P, R]:
         try:
             return handler(*args, **kwargs)
         except Exception as error:
-            raise gr.Error(i18n.sentence(visible(error)), print_exception=False) from None
+            raise gr.Error(i18n.sentence(visible(error)), title=i18n.say("page.error"), print_exception=False) from None
 
     call.__signature__ = inspect.signature(handler)
     return call

@@ -5,7 +5,7 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..core.errors import LANGUAGES, PlaygroundError
+from ..core.errors import PlaygroundError
 
 log = logging.getLogger("playground")
 
@@ -35,20 +35,27 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if scope["path"].endswith("/upload"):                # no control of the page takes a file yet: nothing fills the disk
+            return await _answer(send, 400, PlaygroundError("page.call"))
         if not declared.isdigit() or int(declared) > BODY_MAX:
             return await _refuse(send)
-        received, started = 0, False
+        received, started, refused = 0, False, False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
             if received > BODY_MAX:
+                if not started:
+                    refused = True
+                    await _refuse(send)
                 raise TooLarge
             return message
 
         async def with_headers(message: Message) -> None:
             nonlocal started
+            if refused:                                       # what the application makes of the broken body
+                return
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = [*message.get("headers", []), *HEADERS.items()]
@@ -57,11 +64,13 @@ class Guard:
         try:
             await self.app(scope, counted, with_headers)
         except TooLarge:
-            if not started:
-                await _refuse(send)
+            if started:
+                raise
         except Exception:                                     # Gradio's own, such as KeyError for a function that is not there
             if started:
                 raise
+            if refused:
+                return
             log.warning("refused a request", exc_info=True)
             await _answer(send, 400, PlaygroundError("page.call"))
 
@@ -72,7 +81,7 @@ async def _refuse(send: Send) -> None:
 
 async def _answer(send: Send, status: int, error: PlaygroundError) -> None:
     """The sentence in both languages."""
-    body = json.dumps({"error": {code: error.sentence(code) for code in LANGUAGES}}, ensure_ascii=False).encode()
+    body = json.dumps({"error": error.sentences()}, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json; charset=utf-8"), (b"connection", b"close"), *HEADERS.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,10 +8,11 @@ from gradio.context import LocalContext
 from gradio.i18n import I18nData
 
 from ..core.errors import LANGUAGES, PlaygroundError
+from .text import TEXT
 
 COOKIE = "playground_language"           # set by the page's script (ui/page.js), read here
 
-_TEXT: dict[str, tuple[str, str]] = {}
+_TEXT: dict[str, tuple[str, str]] = dict(TEXT)
 
 
 def register(text: Mapping[str, tuple[str, str]]) -> None:
@@ -29,6 +30,11 @@ def t(key: str) -> I18nData:
 def both(key: str, **values: object) -> str:
     """HTML with the text in both languages, of which CSS shows one; `{name}` stands for a value, escaped."""
     return spans(*(text.format(**{k: html.escape(str(v)) for k, v in values.items()}) for text in _TEXT[key]))
+
+
+def say(key: str) -> str:
+    """The text in the visitor's language, inside a handler."""
+    return _TEXT[key][LANGUAGES.index(language())]
 
 
 def spans(english: str, chinese: str) -> str:

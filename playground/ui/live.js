@@ -29,21 +29,19 @@
     }
     async fetch(query, n) {
       this.inFlight++;
-      let lost = false;
+      let answer = null;
       try {
-        const answer = await fetch(`${playground.root()}/live/${this.name}?${query}&page=${page}&n=${n}`,
+        answer = await fetch(`${playground.root()}/live/${this.name}?${query}&page=${page}&n=${n}`,
           { signal: AbortSignal.timeout(PATIENCE_MS) });
         if (answer.status === 200) await this.show(answer, n);
-        else if (answer.status !== 204 && n === this.asked) {
-          this.say(await sentence(answer));
-          lost = answer.status === 503;
-        }
-      } catch {
-        lost = n === this.asked;                         // the newest request got no answer: ask again, later
+        else if (answer.status !== 204 && n === this.asked) this.say(await sentence(answer));
+      } catch (error) {
+        if (answer) console.error(error);
       } finally {
         this.inFlight--;
       }
-      if (lost) setTimeout(() => { this.wanted ??= this.last; this.pump(); }, RETRY_MS);
+      const lost = !answer || answer.status >= 502;      // no answer, or a proxy's for a server that is starting or full
+      if (lost && n === this.asked) setTimeout(() => { this.wanted ??= this.last; this.pump(); }, RETRY_MS);
       this.pump();
     }
     async show(answer, n) {
@@ -56,6 +54,7 @@
       this.numbers = numbers;
       this.say("");
       this.draw();
+      document.body.dataset.ready = "";
       for (const [key, value] of Object.entries(numbers))
         for (const node of document.querySelectorAll(`[data-live="${this.name}:${key}"]`)) node.textContent = format(value);
       playground.bars.update(this.name, numbers);
@@ -101,6 +100,10 @@
   playground.live = {
     format,
     view,
+    /* Draw again what a change of theme has left in the old colours. */
+    repaint() {
+      for (const [name, { numbers }] of views) if (numbers) playground.bars.update(name, numbers);
+    },
     mount(element, props, trigger) {
       const root = element.querySelector(".live-view");
       const mine = view(root.dataset.view);
@@ -108,8 +111,9 @@
       mine.draw();
       mine.pump();
       const pick = (event) => {
-        const tile = event.target.closest("[data-tile]");
-        if (!tile || (event.key && event.key !== "Enter")) return;
+        const tile = event.target.closest("[data-tile][role=button]");
+        if (!tile || (event.key && ![" ", "Enter"].includes(event.key))) return;
+        event.preventDefault();
         props.value = Number(tile.dataset.tile);
         trigger("pick");
       };

@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..core.device import executor
-from ..core.errors import LANGUAGES, PlaygroundError
+from ..core.errors import PlaygroundError
 from ..core.errors import register as register_sentences
 from .errors import visible
 
@@ -99,7 +99,10 @@ async def _serve(request: Request) -> Response:
     number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else 0
     if _waiting >= WAITING_MAX:
         return _refusal(503, PlaygroundError("live.busy", found=_waiting))
-    _newest.announce(key, number)
+    if not key[1]:                                            # a program's request, not a page's: none overtakes it
+        number = 0
+    elif number:
+        _newest.announce(key, number)
     _waiting += 1
     try:
         answer = await asyncio.wrap_future(executor.submit(_answer, handler, query, key, number))
@@ -115,12 +118,12 @@ async def _serve(request: Request) -> Response:
 
 
 def _refusal(status: int, error: PlaygroundError) -> Response:
-    body = json.dumps({"error": {code: error.sentence(code) for code in LANGUAGES}}, ensure_ascii=False)
+    body = json.dumps({"error": error.sentences()}, ensure_ascii=False)
     return Response(body, status, media_type="application/json")
 
 
 def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], number: int) -> tuple[bytes, str] | None:
-    if _newest.overtaken(key, number):
+    if number and _newest.overtaken(key, number):
         return None
     start = time.perf_counter()
     frame = handler(query)
@@ -151,15 +154,19 @@ def _rounded(value: Any) -> Any:
 class View(gr.HTML):
     """A canvas that shows the frames of one live view.
 
-    Event: `.pick` when a tile is clicked (or Enter pressed on it); the value is then its index.
+    pick: what choosing each tile means, in both languages; then they are buttons, and the event `.pick` comes with
+    the tile's index as the view's value. captions: HTML below each tile.
     name: as registered. tiles: pictures side by side in each frame, each drawn on a canvas of its own.
     alt: what the picture shows, HTML in both languages, read out to who cannot see it.
     """
 
-    def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), pick: Sequence[str] = (),
+                 **kwargs: Any) -> None:
+        button = 'role="button" tabindex="0"' if pick else ""
+        names = [f'<span class="visually-hidden">{name}</span>' for name in pick] or captions
         figures = "".join(
-            f'<figure data-tile="{i}"><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
-            f"<figcaption>{captions[i] if i < len(captions) else ''}</figcaption></figure>" for i in range(tiles))
+            f'<figure data-tile="{i}" {button}><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
+            f"<figcaption>{names[i] if i < len(names) else ''}</figcaption></figure>" for i in range(tiles))
         super().__init__(
             html_template=f'<div class="live-view" data-view="{name}"><div class="live-tiles">{figures}</div>'
                           f'<span id="{_id(name)}-alt" class="visually-hidden">{alt}</span>'

@@ -31,7 +31,7 @@
           if (packed[i >> 3] & (128 >> (i & 7))) image.data.set([255, 255, 255, 255], 4 * i);
         context.putImageData(image, 0, 0);
       };
-      const publish = (event) => { props.value = bits(); trigger(event); };
+      const publish = () => { props.value = bits(); };
       const at = (event) => {
         const box = canvas.getBoundingClientRect();
         return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
@@ -44,7 +44,7 @@
         draw(event);
       });
       canvas.addEventListener("pointermove", (event) => { if (last) draw(event); });
-      const lift = () => { if (last) { last = null; publish("release"); } };
+      const lift = () => { if (last) { last = null; trigger("release"); } };
       canvas.addEventListener("pointerup", lift);
       canvas.addEventListener("pointercancel", lift);
 
@@ -58,10 +58,10 @@
           context.stroke();
           last = next;
         }
-        publish("input");
+        publish();
       }
 
-      element.querySelector("button").addEventListener("click", () => { show(""); publish("release"); });
+      element.querySelector("button").addEventListener("click", () => { show(""); publish(); trigger("release"); });
       show(props.value);
       watch("value", () => { if (!last) show(props.value); });
     },

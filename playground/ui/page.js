@@ -10,25 +10,36 @@ window.playground = (() => {
     || (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   document.documentElement.dataset.lang = language;
-  document.cookie = `playground_language=${language}; path=/; SameSite=Lax`;
+  const remember = (code) => {                           // for sentences made on the server; a Space's page is a frame of another site
+    const crossSite = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
+    document.cookie = `playground_language=${code}; path=/; ${crossSite}`;
+  };
+  remember(language);
   // Gradio picks its translations by the browser's locale once, at its start: this is where it looks.
   Object.defineProperty(navigator, "language", { get: () => (language === "zh" ? "zh-CN" : "en-US") });
   Object.defineProperty(navigator, "languages", { get: () => [navigator.language] });
 
-  const dark = query.get("__theme") || stored("playground_theme");
+  // Gradio reads the theme from the URL at its start: lend it the visitor's choice, and take it back afterwards.
+  const url = (change) => { const here = new URL(location.href); change(here.searchParams); history.replaceState(history.state, "", here); };
+  if (stored("playground_theme") && !query.has("__theme")) {
+    url((parameters) => parameters.set("__theme", stored("playground_theme")));
+    addEventListener("load", () => setTimeout(() => url((parameters) => parameters.delete("__theme")), 1500));
+  }
   const setTheme = (name) => {
     document.body.classList.toggle("dark", name === "dark");
     store("playground_theme", name);
+    playground.live.repaint();
   };
-  document.addEventListener("DOMContentLoaded", () => { if (dark) document.body.classList.toggle("dark", dark === "dark"); });
+  setTimeout(() => { document.body.dataset.ready = ""; }, 5000);     // the tabs show themselves, whatever their first view does
 
   return {
     language,
     tabs: document.currentScript.dataset.tabs.split(","),
     root: () => (window.gradio_config?.root || location.origin + location.pathname).replace(/\/+$/, ""),
     setLanguage(code) {
+      playground.state.flush();
       store("playground_language", code);
-      document.cookie = `playground_language=${code}; path=/; SameSite=Lax`;
+      remember(code);
       const url = new URL(location.href);
       url.searchParams.set("lang", code);
       location.replace(url);                             // the tab's state is in the URL, so nothing is lost
@@ -36,7 +47,7 @@ window.playground = (() => {
     toggleTheme: () => setTheme(document.body.classList.contains("dark") ? "light" : "dark"),
     async copyLink(button) {
       playground.state?.flush();
-      try { await navigator.clipboard.writeText(location.href); } catch { prompt("", location.href); }
+      try { await navigator.clipboard.writeText(location.href); } catch { return prompt("", location.href); }
       button.dataset.done = "";
       setTimeout(() => delete button.dataset.done, 1500);
     },

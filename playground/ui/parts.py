@@ -44,13 +44,13 @@ class Pad(gr.HTML):
     alt: what it is for, HTML in both languages, read out to who cannot see it.
     """
 
-    def __init__(self, *, alt: str, **kwargs: Any) -> None:
+    def __init__(self, *, alt: str, elem_id: str, **kwargs: Any) -> None:
         super().__init__(
-            value="",
-            html_template=f'<div class="pad"><canvas width="{PAD}" height="{PAD}" role="img" aria-labelledby="pad-alt"></canvas>'
-                          f'<span id="pad-alt" class="visually-hidden">{alt}</span>'
+            value="", elem_id=elem_id,
+            html_template=f'<div class="pad"><canvas width="{PAD}" height="{PAD}" role="img" aria-labelledby="{elem_id}-alt"></canvas>'
+                          f'<span id="{elem_id}-alt" class="visually-hidden">{alt}</span>'
                           f'<button type="button" class="quiet">{both("pad.clear")}</button></div>',
-            js_on_load="window.playground.pad.mount(element, props, trigger, watch) /* 'input' 'release' */",
+            js_on_load="window.playground.pad.mount(element, props, trigger, watch) /* 'release' */",
             apply_default_css=False, **kwargs)
 
 

@@ -25,7 +25,7 @@ class Field:
     name: str
     components: Sequence[Component]
     restore: Restore
-    default: str = ""        # the text that need not be written
+    default: str | None = ""             # the text that need not be written; None: what the tab opened with
 
 
 class State:
@@ -54,13 +54,19 @@ class State:
 
         @guarded
         def restore(query: Any) -> list[Any]:
-            return opening(self.read(dict(parse_qsl(query)))) if isinstance(query, str) else [gr.skip()] * len(outputs)
+            if not isinstance(query, str):                   # not the tab in sight
+                return [gr.skip()] * len(outputs)
+            try:
+                return opening(self.read(dict(parse_qsl(query, keep_blank_values=True))))
+            except PlaygroundError as error:                 # what the URL names cannot be had: open as if it named nothing
+                _warn(error)
+                return opening({})
 
         page = gr.context.Context.root_block
         query = gr.JSON(visible=False)       # carries the URL's query from the script to the handler
         ask = f"() => [playground.state.opening({json.dumps(self.tab.id)})]"
         gr.on([page.load, self.tab.select], restore, query, list(outputs), js=ask, show_progress="hidden",
-              api_visibility="private").then(                  # queued: warnings are sent that way alone
+              concurrency_limit=None, api_visibility="private").then(                  # queued: warnings are sent that way alone
             None, components, None, js=script % "answered", queue=False, api_visibility="private")
 
     def read(self, query: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -73,5 +79,9 @@ class State:
             try:
                 values[field.name] = field.restore(text)
             except PlaygroundError as error:
-                gr.Warning(i18n.sentence(error))
+                _warn(error)
         return values
+
+
+def _warn(error: PlaygroundError) -> None:
+    gr.Warning(i18n.sentence(error), title=i18n.say("page.warning"))

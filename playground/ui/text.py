@@ -9,6 +9,8 @@ TEXT = {
     "page.theme": ("Light / dark", "浅色 / 深色"),
     "page.link": ("Copy link", "复制链接"),
     "page.copied": ("Copied", "已复制"),
+    "page.error": ("Not possible", "无法完成"),
+    "page.warning": ("Left out", "未采用"),
     "part.checkpoint": ("Model", "模型"),
     "part.seed": ("Seed", "随机种子 (seed)"),
     "pad.clear": ("Clear", "清空"),

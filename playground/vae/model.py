@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..core.errors import PlaygroundError
-from ..core.inputs import choice, integer, number
+from ..core.inputs import choice, integer, within
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,6 @@ class ModelConfig:
         within("sigma", self.sigma, 1e-3, 10)
         for name, high in {"channels": 4, "latent": 512, "width": 512, "blocks": 16, "hidden": 8192}.items():
             integer(name, getattr(self, name), 1, high)
-
-
-def within(name: str, value: float, low: float, high: float) -> None:
-    """Refuse, with `PlaygroundError`, what `inputs.number` would clamp: a file's value is taken as it is or not at all."""
-    if number(name, value, low, high) != value:
-        raise PlaygroundError("input.number", name=name, found=value, low=f"{low:g}", high=f"{high:g}")
 
 
 class Residual(nn.Module):
@@ -72,7 +65,10 @@ class VAE(nn.Module):
 
     def mean(self, z: Tensor) -> Tensor:
         """E[x | z], (B, C, H, W) in [0, 1]: the picture shown for a code, the mean of the pixels' distribution."""
-        logits = self.decode(z)
+        return self.picture(self.decode(z))
+
+    def picture(self, logits: Tensor) -> Tensor:
+        """The mean of the pixels' distribution for a decoder's output, in [0, 1]."""
         return logits.sigmoid() if self.config.likelihood == "bernoulli" else logits.clamp(0, 1)
 
 

@@ -12,12 +12,20 @@ from torch import Tensor
 
 from ..core import checkpoints, device
 from ..core.checkpoints import Checkpoint
+from ..core.errors import PlaygroundError, register
 from . import maths
 from .model import VAE, ModelConfig
 from .train import log_likelihood
 
 BATCH = 250                  # pictures per pass: enough to be fast, small enough to let the next request in
 ESTIMATE = 64                # samples of q(z | x) behind the numbers of one picture
+
+register({
+    "vae.derived": (
+        "The checkpoint {name} does not say what each of its latent dimensions carries; train it again with this version.",
+        "检查点 {name} 没有记录各隐变量维度携带的信息；请用当前版本重新训练。",
+    ),
+})
 
 
 def build(config: Mapping[str, Any]) -> VAE:
@@ -27,7 +35,11 @@ def build(config: Mapping[str, Any]) -> VAE:
 
 def load(name: str) -> Checkpoint:
     """A VAE checkpoint by name, from the cache when it is there. Raises `PlaygroundError` for any that will not do."""
-    return checkpoints.load(name, "vae", build)
+    checkpoint = checkpoints.load(name, "vae", build)
+    kl = checkpoint.derived.get("kl")
+    if kl is None or kl.shape != (checkpoint.model.config.latent,):
+        raise PlaygroundError("vae.derived", name=name)
+    return checkpoint
 
 
 def order(checkpoint: Checkpoint) -> Tensor:
@@ -57,7 +69,7 @@ def images(name: str, n: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def reconstruct(name: str, x: Tensor) -> Tensor:
-    """Each picture encoded to mu and decoded again, (N, C, H, W) in [0, 1] like x."""
+    """Each picture encoded to mu and decoded again, (N, C, H, W) in [0, 1] like x; grey pixels are taken as they are."""
     model = load(name).model
     where = next(model.parameters()).device
     return torch.cat([model.mean(model.encode(part.to(where))[0]).cpu() for part in x.split(BATCH)])
@@ -92,12 +104,11 @@ def encode(checkpoint: Checkpoint, x: Tensor, seed: int = 0) -> Encoded:
     eps = device.noise(seed, range(ESTIMATE), (1, model.config.latent)).to(where)
     z = maths.reparameterise(mu, logvar, eps)                 # (K, 1, D)
     out = model.decode(torch.cat([mu, z[:, 0]]))              # mu and the K samples in one pass
-    mean = out[:1].sigmoid() if model.config.likelihood == "bernoulli" else out[:1].clamp(0, 1)
     log_p = log_likelihood(model.config, out[1:], x.to(where))                    # (K,)
     log_w = maths.log_importance_weights(log_p[:, None], z, mu, logvar)
     by_kl = order(checkpoint)
     return Encoded(
-        x=x, mu=mu[0].cpu()[by_kl], sigma=(0.5 * logvar[0]).exp().cpu()[by_kl], x_hat=mean[0].cpu(),
+        x=x, mu=mu[0].cpu()[by_kl], sigma=(0.5 * logvar[0]).exp().cpu()[by_kl], x_hat=model.picture(out[0]).cpu(),
         log_likelihood=log_p.mean().item(), log_likelihood_error=log_p.std().item() / ESTIMATE**0.5,
         kl=maths.kl_to_standard_normal(mu, logvar).item(), bound=maths.importance_weighted_bound(log_w).item(),
     )

@@ -34,7 +34,7 @@ EXAMPLE = 3          # the digit on the pad when the tab opens
 
 def build(tab: gr.Tab) -> None:
     """Lay out the tab inside the current gr.Tab, then wire it."""
-    gr.HTML(_figure(), apply_default_css=False, elem_id="vae-figure")
+    gr.HTML(_figure(), js_on_load=EPS, apply_default_css=False, elem_id="vae-figure")
     with gr.Row(elem_classes="section"):
         with gr.Column(scale=5, elem_id="vae-sliders"):
             gr.HTML(_heading("vae.slide", "vae.try"))
@@ -54,8 +54,9 @@ def build(tab: gr.Tab) -> None:
                              ("vae.decode:ms", "vae.ms")))
     with gr.Column(elem_classes="section"):
         gr.HTML(_heading("vae.strip", "vae.strip.try"))
-        strip = live.View("vae.prior", alt=both("vae.strip.alt"), tiles=STRIP, elem_classes="strip")
-    with gr.Row(elem_classes="section"):
+        strip = live.View("vae.prior", alt=both("vae.strip.alt"), tiles=STRIP, elem_classes="strip",
+                          pick=[both("vae.strip.pick", i=i + 1, n=STRIP) for i in range(STRIP)])
+    with gr.Row(elem_classes="section", elem_id="vae-own"):
         with gr.Column(scale=3, min_width=280):
             gr.HTML(_heading("vae.own", "vae.own.try"))
             gr.HTML(f'<p class="caption">{both("vae.example")}</p>')
@@ -78,7 +79,7 @@ def build(tab: gr.Tab) -> None:
     live.register("vae.prior", prior_frame)
     live.register("vae.encode", encode_frame)
 
-    quick = dict(queue=False, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    quick = dict(show_progress="hidden", trigger_mode="always_last", api_visibility="private")      # queued: else no error shows
     prior.click(guarded(_another), [checkpoint, seed], [seed, *sliders], **quick)
     seed.input(guarded(_draw), [checkpoint, seed], sliders, **quick)
     strip.pick(guarded(_draw_picked), [checkpoint, seed, strip], sliders, **quick)
@@ -91,8 +92,8 @@ def build(tab: gr.Tab) -> None:
     state = State(tab, [
         Field("model", [checkpoint], lambda text: [inputs.choice("model", text, parts.checkpoint_names("vae"))]),
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
-        Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True)),
-        Field("x", [pad], lambda text: [images.pack_drawing(images.unpack_drawing(text))]),
+        Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)),
+        Field("x", [pad], _restore_drawing, default=None),
     ], views=[decoded, strip, encoded])
     state.wire(_opening, [checkpoint, seed, bars, pad, *sliders])
 
@@ -119,10 +120,7 @@ def prior_frame(query: Mapping[str, str]) -> live.Frame:
 
 def encode_frame(query: Mapping[str, str]) -> live.Frame:
     """The drawing as the encoder sees it beside its reconstruction, with its code and the terms of the bound."""
-    import torch
-
-    encoded = _encoded(query.get("checkpoint"), query.get("x"))
-    return live.Frame(images.strip(torch.stack([encoded.x, encoded.x_hat])), _terms(encoded))
+    return _encoded_frame(query.get("checkpoint"), query.get("x"))
 
 
 # The same for programs: named endpoints of the API.
@@ -145,9 +143,8 @@ def vae_encode(checkpoint: str, drawing: str) -> dict:
     Returns {"picture": x and its reconstruction side by side as a data URI, "mu", "sigma", "log_likelihood", "kl",
     "elbo", "bound", ...}, in nats.
     """
-    encoded = executor.run(_encoded, checkpoint, drawing)
-    picture = np.concatenate([images.to_uint8(encoded.x), images.to_uint8(encoded.x_hat)], axis=1)
-    return {"picture": _data_uri(picture), **_terms(encoded)}
+    frame = executor.run(_encoded_frame, checkpoint, drawing)
+    return {"picture": _data_uri(frame.picture), **frame.numbers}
 
 
 def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
@@ -159,15 +156,20 @@ def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
 
 
 def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
-    """Values of model, seed, bars, pad and sliders when the page opens: those of the URL, else a draw and a drawn digit."""
+    """Values of model, seed, bars, pad and sliders when the tab opens: those of the URL, else a drawn digit and its code."""
     [name] = restored.get("model", parts.checkpoint_names("vae")[:1])
     [seed] = restored.get("seed", [0])
     [drawing] = restored.get("x", [None])
     bars, *updates = _describe(name)
-    z = restored.get("z") or _draw(name, seed)
     if drawing is None:
         drawing = _example_drawing(EXAMPLE)
-    return [name, seed, bars, drawing, *({**update, "value": value} for update, value in zip(updates, z))]
+    z = restored.get("z") or (_jump(name, drawing) if drawing else _draw(name, seed))
+    return [gr.update(choices=parts.checkpoint_names("vae"), value=name), seed, bars, drawing, *({**update, "value": value} for update, value in zip(updates, z))]
+
+
+def _restore_drawing(text: str) -> list[str]:
+    """An emptied pad stands in the URL as nothing; it is not the untouched one, which does not stand there."""
+    return [images.pack_drawing(images.unpack_drawing(text)) if text else ""]
 
 
 def _describe(name: str) -> list[Any]:
@@ -182,7 +184,7 @@ def _describe(name: str) -> list[Any]:
 
 def _another(name: str, seed: Any) -> list[Any]:
     """The next seed, and its first draw from the prior."""
-    following = (inputs.seed(seed) + 1) % inputs.SEED_MAX
+    following = (inputs.seed(seed) + 1) % (inputs.SEED_MAX + 1)
     return [following, *_draw(name, following)]
 
 
@@ -241,6 +243,7 @@ def _decoded(name: Any, z: list[float]) -> live.Frame:
     return live.Frame(images.to_uint8(sample.decode(checkpoint, code[None])[0]), {
         "z": code.tolist(), "log_prior": maths.log_standard_normal(code).item(), "norm": code.norm().item(),
         "latent": len(code), "typical": len(code) ** 0.5,
+        "log_normaliser": maths.log_standard_normal(torch.zeros_like(code)).item(), "half_square": 0.5 * code.square().sum().item(),
     })
 
 
@@ -250,6 +253,13 @@ def _encoded(name: Any, drawing: Any):
     config = checkpoint.model.config
     x = images.centred(images.unpack_drawing(drawing), config.size)
     return sample.encode(checkpoint, x.expand(config.channels, -1, -1))
+
+
+def _encoded_frame(name: Any, drawing: Any) -> live.Frame:
+    import torch
+
+    encoded = _encoded(name, drawing)
+    return live.Frame(images.strip(torch.stack([encoded.x, encoded.x_hat])), _terms(encoded))
 
 
 def _code(name: Any, seed: Any, index: Any) -> list[float]:
@@ -306,13 +316,18 @@ def _figure() -> str:
     return (f'<div class="figure" role="group" aria-labelledby="vae-figure-alt">'
             f'<span class="visually-hidden" id="vae-figure-alt">{both("vae.figure")}</span>'
             + edge('data-mirror="vae.encode:0" width="28" height="28" class="tile"', "vae.x")
-            + box("vae-pad", "vae.encoder", "q<sub>φ</sub>(z | x)", "model")
+            + box("vae-own", "vae.encoder", "q<sub>φ</sub>(z | x)", "model")
             + edge('data-bars="vae.encode:mu±sigma" data-range="3" class="plot"', "vae.code")
-            + '<span class="op tex">z = μ + σ ⊙ ε</span>'
+            + f'<div class="edge op"><span class="tex">z = μ + σ ⊙ ε</span><span>‖ε‖ = {_eps("norm")}</span></div>'
             + edge('data-bars="vae.decode:z" data-range="3" class="plot"', "vae.z")
             + box("vae-sliders", "vae.decoder", "p<sub>θ</sub>(x | z)", "model")
             + edge('data-mirror="vae.decode:0" width="28" height="28" class="tile"', "vae.x_hat")
             + "</div>")
+
+
+def _eps(name: str) -> str:
+    """A number of the eps that leads from the digit's code to the sliders' z, filled in by EPS."""
+    return f'<b data-eps="{name}">–</b>'
 
 
 def _formulas() -> None:
@@ -332,17 +347,34 @@ def _now(name: str) -> str:
     return f'<b data-live="{name}">–</b>'
 
 
+# The eps = (z - mu) / sigma that leads from the drawing's code to the sliders' z, from the numbers of the two views.
+EPS = """
+const names = ["vae.decode", "vae.encode"];
+const show = () => {
+  const [{ z } = {}, { mu, sigma } = {}] = names.map((name) => playground.live.view(name).numbers ?? {});
+  if (!z || !mu || z.length !== mu.length) return;
+  const eps = z.map((value, i) => (value - mu[i]) / sigma[i]);
+  const values = { norm: Math.hypot(...eps), z: z[0], mu: mu[0], sigma: sigma[0], eps: eps[0] };
+  for (const [name, value] of Object.entries(values))
+    for (const node of document.querySelectorAll(`[data-eps="${name}"]`)) node.textContent = playground.live.format(value);
+};
+for (const name of names) document.addEventListener(`live:${name}`, show);
+"""
+
 FORMULAS = [                 # (what it says, the formula, the formula with the numbers of this moment)
     ("vae.f.sample", r"z=\mu+\sigma\odot\epsilon,\qquad \epsilon\sim\mathcal N(0,I)",
-     f"‖μ‖² = {_now('vae.encode:mu_squared')}, Σσ² = {_now('vae.encode:sigma_squared')}, D = {_now('vae.encode:latent')}"),
-    ("vae.f.bound", r"L_b=\mathbb E_{q_\phi(z\mid x)}\log p_\theta(x\mid z)-D_{KL}(q_\phi(z\mid x)\,\Vert\,p(z))\le\log p_\theta(x)",
-     f"{_now('vae.encode:elbo')} = {_now('vae.encode:log_likelihood')} − {_now('vae.encode:kl')} nats"
+     f"z<sub>1</sub> = μ<sub>1</sub> + σ<sub>1</sub> ε<sub>1</sub>: {_eps('z')} = {_eps('mu')} + {_eps('sigma')} · ({_eps('eps')})"),
+    ("vae.f.bound", r"\begin{aligned}L_b&=\mathbb E_{q_\phi(z\mid x)}\log p_\theta(x\mid z)-D_{KL}(q_\phi(z\mid x)\,\Vert\,p(z))\\"
+                    r"&\le\log p_\theta(x)\end{aligned}",
+     f"{_now('vae.encode:elbo')} = {_now('vae.encode:log_likelihood')} − {_now('vae.encode:kl')}"
      f" (± {_now('vae.encode:log_likelihood_error')})"),
     ("vae.f.kl", r"D_{KL}=\tfrac12\sum_j\left(\mu_j^2+\sigma_j^2-1-\log\sigma_j^2\right)",
      f"½ ({_now('vae.encode:mu_squared')} + {_now('vae.encode:sigma_squared')} − {_now('vae.encode:latent')}"
-     f" − ({_now('vae.encode:log_sigma_squared')})) = {_now('vae.encode:kl')} nats"),
+     f" − ({_now('vae.encode:log_sigma_squared')})) = {_now('vae.encode:kl')}"),
     ("vae.f.gap", r"\log p_\theta(x)\ \ge\ L_K=\mathbb E\log\frac1K\sum_{k=1}^K\frac{p_\theta(x\mid z_k)\,p(z_k)}{q_\phi(z_k\mid x)}\ \ge\ L_b",
-     f"{_now('vae.encode:bound')} ≥ {_now('vae.encode:elbo')}, {_now('vae.encode:gap')} nats, K = {_now('vae.encode:samples')}"),
+     f"L<sub>K</sub> = {_now('vae.encode:bound')}, L<sub>K</sub> − L<sub>b</sub> = {_now('vae.encode:gap')},"
+     f" K = {_now('vae.encode:samples')}"),
     ("vae.f.prior", r"\log p(z)=-\tfrac D2\log2\pi-\tfrac12\lVert z\rVert^2",
-     f"{_now('vae.decode:log_prior')} nats, ‖z‖ = {_now('vae.decode:norm')}, √D = {_now('vae.decode:typical')}"),
+     f"{_now('vae.decode:log_normaliser')} − {_now('vae.decode:half_square')} = {_now('vae.decode:log_prior')},"
+     f" D = {_now('vae.decode:latent')}"),
 ]

@@ -3,10 +3,11 @@
 TEXT = {
     "vae.tab": ("VAE", "VAE 变分自编码器"),
     "vae.try": (
-        "Drag a slider: it moves one number of the code z, and the decoder redraws the digit under your finger. "
-        "Notice that every place in between is a digit too: that is what the prior bought.",
-        "拖动一个滑块：它改变隐变量 (latent variable) z 的一个分量，解码器 (decoder) 随手指重画数字。"
-        "注意：两个数字之间的每一处也都是数字，这正是先验分布 (prior) 带来的。",
+        "A variational autoencoder squeezes a picture into a few numbers, its code z, and paints it back. Drag a slider: it moves "
+        "one of these numbers. Notice that the places between two digits are digits too, because training keeps all codes "
+        "close to one bell curve, the prior.",
+        "变分自编码器（variational autoencoder）把一张图片压缩成几个数，即编码 z，再由它画回图片。拖动一个滑块，就改变其中一个数。"
+        "注意：两个数字之间的地方也是数字，因为训练让所有编码都靠近同一条钟形曲线，即先验分布（prior）。",
     ),
     # the structure figure
     "vae.x": ("your digit x", "您的数字 x"),
@@ -14,54 +15,56 @@ TEXT = {
     "vae.code": ("μ ± σ, its code", "编码 μ ± σ"),
     "vae.z": ("z, on the sliders", "滑块上的 z"),
     "vae.decoder": ("Decoder", "解码器"),
-    "vae.x_hat": ("E[x | z]", "E[x | z]"),
+    "vae.x_hat": ("decoded, E[x | z]", "解码结果 E[x | z]"),
     "vae.figure": ("The VAE's structure with the current data on each edge", "VAE 的结构，每条边上是当前的数据"),
     # sliders and picture
-    "vae.slide": ("Hold the latent space", "握住隐空间"),
+    "vae.slide": ("Walk the latent space", "在隐空间中漫游"),
     "vae.more": ("More dimensions (they carry less)", "更多维度（携带的信息更少）"),
-    "vae.prior": ("Draw from the prior", "从先验中采样"),
+    "vae.prior": ("Sample the prior", "从先验中采样"),
     "vae.zero": ("Back to zero", "全部归零"),
     "vae.decoded": ("The digit decoded from the sliders' code", "由滑块上的编码解码出的数字"),
-    "vae.log_prior": ("log p(z), nats", "log p(z)，奈特 (nat)"),
+    "vae.log_prior": ("log p(z), nats", "log p(z)，奈特"),
     "vae.norm": ("‖z‖, typically √D", "‖z‖，典型值为 √D"),
-    "vae.ms": ("ms to decode", "解码毫秒数"),
+    "vae.ms": ("ms to decode", "解码耗时（毫秒）"),
     "vae.bars": (
-        "What each number of z carries: KL per dimension in nats, over held-out digits. Grey: below 0.01 nats, a dead dimension.",
-        "z 的每个分量携带多少信息：留出数字上每一维的 KL（奈特）。灰色：低于 0.01 奈特，已失活的维度。",
+        "What each number of z carries: KL per dimension in nats, over held-out digits. Grey: below 0.01 nats, a dead dimension, which changes nothing.",
+        "z 的每个分量携带多少信息：在留出的测试数字上，每一维的 KL（奈特）。灰色：低于 0.01 奈特，即失活的维度，移动它不会改变图片。",
     ),
     # the prior
-    "vae.strip": ("Sixteen draws from the prior", "先验的十六次采样"),
+    "vae.strip": ("Sixteen samples from the prior", "来自先验的十六个样本"),
     "vae.strip.try": (
-        "z ~ N(0, I), decoded. Change the seed for sixteen others; click one to take it into your hands.",
-        "z ~ N(0, I)，再解码。换一个种子得到另外十六个；点击其中一个即可放到滑块上。",
+        "z ~ N(0, I), decoded. Another seed gives sixteen others; the button above takes the next seed and its first sample. "
+        "Click one to put it on the sliders.",
+        "z ~ N(0, I)，再解码。换一个种子得到另外十六个；上方的按钮换到下一个种子并取其第一个样本。点击其中一个即可放到滑块上。",
     ),
-    "vae.strip.alt": ("Sixteen digits decoded from draws of the prior", "由先验采样解码出的十六个数字"),
+    "vae.strip.alt": ("Sixteen digits decoded from samples of the prior", "由先验采样解码出的十六个数字"),
+    "vae.strip.pick": ("Sample {i} of {n}: put it on the sliders", "第 {i} 个样本，共 {n} 个：放到滑块上"),
     # your own digit
     "vae.own": ("Your own digit", "您自己的数字"),
     "vae.own.try": (
         "Draw a digit: the encoder answers with a whole distribution, the sliders jump to its mean. "
         "Then draw something that is no digit, and watch the reconstruction insist that it is one.",
-        "画一个数字：编码器给出一整个分布，滑块跳到它的均值。再画一个不是数字的东西，看重建结果如何坚持它是数字。",
+        "画一个数字：编码器给出一整个分布，滑块跳到它的均值。再画一个不是数字的东西，看看重建结果如何硬把它变成数字。",
     ),
     "vae.pad": ("A pad to draw a digit on", "用来画数字的画板"),
-    "vae.example": ("or take a drawn example", "或选择一个示例"),
+    "vae.example": ("or pick an example", "或选择一个示例"),
     "vae.seen": ("x, as the encoder sees it", "编码器看到的 x"),
     "vae.restored": ("x̂, decoded from μ", "由 μ 解码出的 x̂"),
     "vae.encoded": ("Your digit beside its reconstruction", "您的数字和它的重建"),
     "vae.log_likelihood": ("E<sub>q</sub> log p(x | z), nats", "E<sub>q</sub> log p(x | z)，奈特"),
     "vae.kl": ("KL(q ‖ p), nats", "KL(q ‖ p)，奈特"),
-    "vae.elbo": ("L<sub>b</sub>, their difference", "L<sub>b</sub>，两者之差"),
+    "vae.elbo": ("L<sub>b</sub>, the lower bound", "L<sub>b</sub>，下界"),
     # formulas
     "vae.formulas": ("The formulas, with the numbers of this moment", "公式与此刻的数字"),
     "vae.f.sample": (
         "**The code of a picture is a distribution**, and a draw from it is the encoder's output plus scaled noise "
-        "(Kingma & Welling 2014, section 2.4):",
-        "**一张图片的编码是一个分布**，从中采样等于编码器的输出加上缩放后的噪声 (Kingma & Welling 2014，2.4 节)：",
+        "(Kingma & Welling 2014, section 2.4). The ε here is the one that leads from your digit to the sliders:",
+        "**一张图片的编码是一个分布**，从中采样等于编码器的输出加上缩放后的噪声（Kingma & Welling 2014，2.4 节）。这里的 ε 是从您的数字走到滑块所需的那一个：",
     ),
     "vae.f.bound": (
-        "**The bound that training raises** (eq. 3): how well the picture is told from its code, minus what the code costs. "
-        "They pull against each other.",
-        "**训练所提升的下界**（式 3）：由编码还原图片的好坏，减去编码的代价。两者相互制衡。",
+        "**The bound that training raises** (eq. 3), in nats: how well the picture is told from its code, minus what the code "
+        "costs. They pull against each other.",
+        "**训练所提升的下界**（式 3），单位奈特：由编码还原图片的好坏，减去编码的代价。两者相互制衡。",
     ),
     "vae.f.kl": (
         "**What the code costs** (appendix B), in nats, summed over the dimensions:",
@@ -70,20 +73,20 @@ TEXT = {
     "vae.f.gap": (
         "**How far the bound is from the truth.** Averaging the weights of K samples inside the logarithm "
         "(Burda et al. 2016, eq. 8) tightens it; the difference is a floor of the gap, the KL from q to the true posterior.",
-        "**下界离真值有多远。** 在对数内对 K 个样本的权重取平均 (Burda et al. 2016，式 8) 会使下界更紧；"
+        "**下界离真值有多远。** 在对数内对 K 个样本的权重取平均 （Burda et al. 2016，式 8）会使下界更紧；"
         "两者之差是差距（q 到真实后验的 KL）的下限。",
     ),
     "vae.f.prior": (
-        "**How usual the sliders' code is under the prior**, a standard normal in D dimensions:",
-        "**滑块上的编码在先验下有多常见**，先验是 D 维标准正态分布：",
+        "**How usual the sliders' code is under the prior**, a standard normal in D dimensions, in nats:",
+        "**滑块上的编码在先验下有多常见**，先验是 D 维标准正态分布，单位奈特：",
     ),
     "vae.notes": ("Where the notes differ", "与笔记不同之处"),
     "vae.notes.text": (
-        "The notes say that maximising log p(x) is equivalent to maximising L_b. L_b is a lower bound: over φ it closes the gap, "
+        "The notes say that maximising log p(x) is equivalent to maximising L<sub>b</sub>. L<sub>b</sub> is a lower bound: over φ it closes the gap, "
         "over θ it raises the floor; both meet only if q equals the true posterior. Their first line integrates q·p(z); "
         "the right one integrates q·log p(x). And “at the same time” minimising the KL and maximising the expectation is a "
         "trade: KL = 0 everywhere would mean that z says nothing about x.",
-        "笔记说最大化 log p(x) 等价于最大化 L_b。L_b 是下界：对 φ 优化会缩小差距，对 θ 优化会抬高下界；"
+        "笔记说最大化 log p(x) 等价于最大化 L<sub>b</sub>。L<sub>b</sub> 是下界：对 φ 优化会缩小差距，对 θ 优化会抬高下界；"
         "只有当 q 等于真实后验时两者才相等。笔记推导的第一行对 q·p(z) 积分，正确的是对 q·log p(x) 积分。"
         "另外，“同时”最小化 KL 与最大化期望其实是取舍：若 KL 处处为 0，z 就不携带关于 x 的任何信息。",
     ),

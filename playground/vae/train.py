@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..core import datasets, device
-from ..core.inputs import choice, integer, seed
+from ..core.inputs import choice, integer, seed, within
 from ..core.recipe import Progress, Result
 from . import maths
-from .model import VAE, ModelConfig, within
+from .model import VAE, ModelConfig
 
 BEST = "loss"
 CHECKPOINTS = {"vae-mnist": "mnist"}
@@ -148,13 +148,16 @@ def average(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
 
 @torch.no_grad()
 def result(config: TrainConfig, state: State) -> Result:
-    """The averaged model, with the codes of the first held-out images and what each dimension carries.
+    """The averaged model, with the codes of the first held-out images (binarised as in training) and what each dimension carries.
 
     Derived: mu, logvar (N, D); labels (N,) where the set has them; kl (D,), mean nats per dimension.
     """
     model = state.ema.eval()
     held_out = datasets.load(config.dataset, "test")
-    x = held_out.images[:HELD_OUT].to(next(model.parameters()).device).float() / 255
+    x = held_out.images[:HELD_OUT].float() / 255
+    if config.likelihood == "bernoulli":
+        x = maths.binarise(x, torch.Generator().manual_seed(0))
+    x = x.to(next(model.parameters()).device)
     mu, logvar = (torch.cat(parts) for parts in zip(*(model.encode(part) for part in x.split(500))))
     derived = {"mu": mu, "logvar": logvar, "kl": maths.kl_per_dimension(mu, logvar).mean(0)}
     if held_out.labels is not None:

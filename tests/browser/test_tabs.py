@@ -50,3 +50,14 @@ def test_the_url_brings_back_the_tab_in_sight_and_every_tabs_controls(two_famili
     assert not asked(other, "sixth")
     other.get_by_role("tab").nth(0).click()
     wait_for_frames(other, "sixth.decode")
+
+
+def test_a_tab_whose_opening_is_never_answered_goes_on_without_it(two_families, open_page):
+    page = open_page(base=two_families, path="/?tab=nothing")
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, body="{}"))
+    page.reload()
+    page.wait_for_selector("#vae-figure, #sixth-figure", state="attached")
+    wait_for_frames(page, "sixth.decode")
+    n = page.evaluate("playground.live.view('sixth.decode').frames")
+    drag(page, page.locator("#sixth-z1 input[type=range]"), to=0.9)
+    wait_for_frames(page, "sixth.decode", after={"sixth.decode": n})

@@ -190,11 +190,33 @@ def test_the_url_restores_every_control_for_another_visitor(visit):
 
 
 def test_what_is_wrong_in_a_url_is_reported_in_the_visitors_language_and_nothing_else_is_lost(visit):
-    page = visit(locale="zh-CN", path="/?vae.seed=-4&vae.model=../../etc&vae.z=nan&vae.x=<b>&tab=nothing")
+    page = visit(locale="zh-CN", path="/?vae.seed=-4&vae.model=../../etc&vae.z=99&vae.x=<b>&tab=nothing")
     page.wait_for_selector("text=应为 0 到 2147483647 之间的整数")
     said = page.inner_text("body")
     assert "应为 -3 到 3 之间的有限数" in said and "请选择：vae-mnist" in said and "无法读取该图画" in said
     assert pixels(page, DECODED).std() > 20
+
+
+@pytest.mark.parametrize("locale, sentence", [("en-US", "a whole number from 0 to 2147483647 was expected"),
+                                              ("zh-CN", "应为 0 到 2147483647 之间的整数")])
+def test_a_bad_seed_is_answered_in_one_sentence_and_the_digit_stays(visit, locale, sentence):
+    page = visit(locale=locale)
+    before = pixels(page, DECODED)
+    page.locator("#families input[type=number]").first.fill("-4")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(f".toast-wrap >> text={sentence}")
+    assert sentence in page.inner_text("#live-vae-prior .live-status")
+    np.testing.assert_array_equal(pixels(page, DECODED), before)
+
+
+def test_a_sample_is_chosen_by_the_keyboard(visit):
+    page = visit()
+    n = frames(page, "vae.decode")
+    page.locator("#live-vae-prior [data-tile='2']").focus()
+    page.keyboard.press("Enter")
+    wait_for_frames(page, "vae.decode", after={"vae.decode": n})
+    page.wait_for_timeout(500)
+    assert np.abs(pixels(page, DECODED).astype(int) - pixels(page, "#live-vae-prior [data-tile='2'] canvas")).mean() < 2
 
 
 def test_the_language_switch_changes_every_text_and_keeps_the_state(visit):
@@ -210,7 +232,7 @@ def test_the_language_switch_changes_every_text_and_keeps_the_state(visit):
     text = page.inner_text("body")
     for chinese in ("从先验中采样", "全部归零", "随机种子", "您自己的数字", "公式与此刻的数字"):
         assert chinese in text
-    assert not re.search(r"Draw from the prior|Back to zero|Your own digit|Sixteen draws", text)
+    assert not re.search(r"Sample the prior|Back to zero|Your own digit|Sixteen samples", text)
     page.reload()
     page.wait_for_selector("h1:has-text('生成模型游乐场')")
 

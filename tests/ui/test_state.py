@@ -11,7 +11,7 @@ from playground.ui.state import Field, State
 @pytest.fixture
 def warnings(monkeypatch):
     shown = []
-    monkeypatch.setattr(state.gr, "Warning", shown.append)
+    monkeypatch.setattr(state.gr, "Warning", lambda message, title: shown.append(message))
     return shown
 
 
