@@ -34,13 +34,15 @@
   playground.state = {
     flush,
     /* The URL's query when a tab is opened for the first time, else null. */
-    opening(tab) {
+    opening(layout, values) {
+      const { tab } = layout;
       const query = new URLSearchParams(location.search);
       const named = playground.tabs.includes(query.get("tab")) ? query.get("tab") : playground.tabs[0];
       const shown = touched && selected ? selected : named;            // before the visitor's first touch the URL decides
       if (tab !== shown || opened.has(tab)) return null;
       opened.add(tab);
-      setTimeout(() => { if (!ready.has(tab) && seen.has(tab)) this.answered(...seen.get(tab)); }, PATIENCE_MS);
+      seen.set(tab, values);
+      setTimeout(() => { if (!ready.has(tab)) this.answered(layout, seen.get(tab)); }, PATIENCE_MS);
       return query.toString();
     },
     /* The visitor went to another tab. */
@@ -61,7 +63,7 @@
     /* Some control of a tab changed: keep the URL and the live views in step.
        layout: {tab, fields: [[name, default, places]], views: [[name, [[parameter, places]]]]}; places index values. */
     changed({ tab, fields, views }, values) {
-      seen.set(tab, [{ tab, fields, views }, values]);
+      seen.set(tab, values);
       if (!ready.has(tab)) return;                       // its controls are still coming up, with values of nobody's
       if (touched)
         for (const [name, initial, places] of fields) {

@@ -53,7 +53,7 @@ class State:
         self.tab.select(None, None, None, js=f"() => {{ playground.state.select({json.dumps(self.tab.id)}); return []; }}", **SCRIPT)
 
         @guarded
-        def restore(query: Any) -> list[Any]:
+        def restore(query: Any, *_: Any) -> list[Any]:
             if not isinstance(query, str):                   # not the tab in sight
                 return [gr.skip()] * len(outputs)
             try:
@@ -64,8 +64,8 @@ class State:
 
         page = gr.context.Context.root_block
         query = gr.JSON(visible=False)       # carries the URL's query from the script to the handler
-        ask = f"() => [playground.state.opening({json.dumps(self.tab.id)})]"
-        gr.on([page.load, self.tab.select], restore, query, list(outputs), js=ask, show_progress="hidden",
+        ask = f"(_, ...values) => [playground.state.opening({json.dumps(layout)}, values), ...values]"
+        gr.on([page.load, self.tab.select], restore, [query, *components], list(outputs), js=ask, show_progress="hidden",
               concurrency_limit=None, api_visibility="private").then(                  # queued: warnings are sent that way alone
             None, components, None, js=script % "answered", queue=False, api_visibility="private")
 

@@ -11,7 +11,7 @@ from torch import distributions as D
 
 from playground.core import datasets, device, recipe, states
 from playground.core.errors import PlaygroundError
-from playground.vae import train
+from playground.vae import maths, train
 from playground.vae.model import VAE, ModelConfig
 from playground.vae.train import TrainConfig
 
