@@ -126,7 +126,7 @@ def open_page(browser, request):
 
     def open_page(width=1440, height=900, locale="en-US", dark=False, path="/", touch=False, base=None,
                   ready="#page-header h1"):
-        context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, has_touch=touch,
+        context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, has_touch=touch, is_mobile=touch,
                                       color_scheme="dark" if dark else "light")
         contexts.append(context)
         page = context.new_page()
