@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import shutil  # noqa: E402
+import signal  # noqa: E402
 import socket  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
@@ -63,6 +64,7 @@ def start_app(tmp_path_factory):
         with open(out, "wb") as stdout, open(err, "wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, str(ROOT / script), "--port", str(port), *options], cwd=folder, stdout=stdout, stderr=stderr,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),         # a job in the background ignores Ctrl-C
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PLAYGROUND_RUNS": str(folder / "runs"), **environment})
         started.append(process)
         deadline = time.monotonic() + START_SECONDS

@@ -147,7 +147,8 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_rounded(item) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
+        rounded = float(f"{value:.5g}")                       # the largest floats round to infinity
+        return rounded if math.isfinite(rounded) else None
     return value
 
 
