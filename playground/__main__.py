@@ -1,20 +1,20 @@
-"""The command line, `python -m playground`: list, train, sample, reconstruct, evaluate. `--help` after any of them."""
+"""The command line, `python -m playground`: list, train, runs, sample, reconstruct, evaluate. `--help` after any of them."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import families
-from .core import checkpoints, inputs, recipe
+from .core import checkpoints, device, inputs, jobs, recipe, runs
 from .core.card import headline
 from .core.errors import PlaygroundError, register
 
@@ -58,6 +58,10 @@ register({
         "The output {found} cannot be written; choose a folder that exists and can be written to.",
         "无法写入 {found}；请选择一个存在且可写的文件夹。",
     ),
+    "cli.own": (
+        "This recipe cannot train on a folder or zip of pictures; name one of the data sets instead.",
+        "该训练配置不能使用图片文件夹或 zip 训练；请改用数据集名称。",
+    ),
     "cli.arguments": ("{found}; see --help.", "参数有误：{found}；请参阅 --help。"),
 })
 
@@ -98,11 +102,17 @@ def parser() -> argparse.ArgumentParser:
     how = one.add_mutually_exclusive_group(required=True)
     how.add_argument("--preset", choices=recipe.PRESETS, help="a duration, or the recipe of the shipped weights")
     how.add_argument("--config", type=Path, metavar="FILE.json", help="training settings over the recipe's own")
-    one.add_argument("--dataset")
+    one.add_argument("--dataset", help="a set by name, or a folder or zip of your own pictures")
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another training setting, any number of times")
     one.add_argument("--steps", type=int, help="optimiser updates")
     one.add_argument("--seed", type=int)
     one.add_argument("--out", type=Path, metavar="DIR", help="the run's folder; the same one resumes")
     one.add_argument("--ship", metavar="NAME", help="copy the finished model to checkpoints/NAME")
+
+    one = add("runs", list_runs)
+    one.add_argument("action", nargs="?", choices=("list", "follow", "stop", "resume", "delete"), default="list")
+    one.add_argument("run", nargs="?", help="its name, as listed")
+    one.add_argument("--json", action="store_true", help="one JSON array")
 
     one = add("sample", sample)
     one.add_argument("name")
@@ -149,29 +159,43 @@ def list_checkpoints(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> int | None:
     """Train a model; Ctrl-C saves and stops, the same command again resumes."""
+    import torch
+
     from . import worker
 
+    torch.set_num_threads(device.threads())
     if options.ship is not None:
         checkpoints.check_name(options.ship)
     module = families.recipe(options.family)
+    own = _own_pictures(options.dataset)
+    options.dataset = f"my-{checkpoints.slug(own.stem)[:32]}" if own else options.dataset
     given = {name: getattr(options, name) for name in ("dataset", "steps", "seed") if getattr(options, name) is not None}
     if "steps" in given:
         inputs.integer("steps", given["steps"], 1, STEPS_MAX)
     if "seed" in given:
         inputs.seed(given["seed"])
-    base = module.PRESETS[inputs.choice("preset", options.preset, module.PRESETS)] if options.preset else None
+    base = None
+    if options.preset:
+        base = module.PRESETS[inputs.choice("preset", options.preset, module.PRESETS)]
+        if hasattr(module, "suited"):
+            base = module.suited(options.preset, given.get("dataset", base.dataset), channels=3 if own else None)
     settings = _read_settings(options.config) if options.config else {}
+    settings |= dict(_setting(text) for text in options.set)
     config = recipe.config_from(options.family, module.TrainConfig, {**settings, **given}, base)
 
     kind = options.preset or options.config.stem
-    folder = options.out or checkpoints.runs_dir() / _slug(f"{options.family}-{config.dataset}-{kind}-s{config.seed}")
+    folder = options.out or checkpoints.runs_dir() / checkpoints.slug(f"{options.family}-{config.dataset}-{kind}-s{config.seed}")
     how = f"--preset {kind}" if options.preset else f"--config {options.config.name}"
     steps = f" --steps {config.steps}" if options.steps is not None else ""
-    command = f"python -m playground train {options.family} {how} --dataset {config.dataset}{steps} --seed {config.seed}"
+    changed = "".join(f" --set {shlex.quote(text)}" for text in options.set)
+    command = f"python -m playground train {options.family} {how} --dataset {own.name if own else config.dataset}{steps} --seed {config.seed}{changed}"
 
-    already = worker.status(folder)
+    already = runs.status(folder)
+    if own and not (folder / runs.PICTURES).exists():
+        _keep_pictures(own, getattr(module, "OWN_SIZE", None), folder)
     with _Bar("update") as bar:
         now = worker.run(options.family, config, folder, command=command,
+                         waiting=lambda: _say("waiting: another run of this machine goes first (python -m playground runs)"),
                          report=lambda progress: bar(progress.step, progress.steps, progress.metrics))
     if now.state == "stopped":
         return _say(f"stopped and saved at update {now.step:,} of {now.steps:,}; resume it with: {options.again}", 130)
@@ -180,6 +204,52 @@ def train(options: argparse.Namespace) -> int | None:
         with _written(f"checkpoint {options.ship}"):
             checkpoints.ship(folder / "checkpoint", options.ship)
         _say(f"shipped as {options.ship}")
+
+
+def list_runs(options: argparse.Namespace) -> int | None:
+    """List the runs, or follow, stop, resume or delete one; the page shows the same ones."""
+    if options.action != "list" and options.run is None:
+        raise PlaygroundError("cli.arguments", found=f"runs {options.action} needs the name of a run")
+    match options.action:
+        case "stop":
+            jobs.stop(options.run)
+        case "resume":
+            jobs.resume(options.run)
+            return _follow(options.run)
+        case "follow":
+            return _follow(options.run)
+        case "delete":
+            jobs.delete(options.run)
+        case _:
+            everyone = runs.all_runs()
+            rows = [{"name": run.name, "recipe": run.recipe, "dataset": run.train.get("dataset"), "state": run.state, "step": run.status.step,
+                     "steps": run.status.steps, "seconds": round(run.status.seconds, 1), "remaining": round(run.remaining, 1),
+                     "starts_in": round(jobs.wait(run, everyone), 1) if run.state == "queued" else None,
+                     "metrics": run.status.metrics, "error": run.status.error.get("en")} for run in everyone]
+            if options.json:
+                print(json.dumps(rows, indent=1, ensure_ascii=False))
+                return None
+            for row in rows:
+                metrics = "  ".join(f"{key} {value:.4g}" for key, value in row["metrics"].items())
+                soon = f"  starts in about {row['starts_in']:.0f} s" if row["starts_in"] is not None else ""
+                print(f"{row['name']:<36} {row['state']:<11} {row['step']:>8,} of {row['steps']:<8,} {row['seconds']:>8,.1f} s  {metrics}{soon}")
+    return None
+
+
+def _follow(name: str) -> int:
+    """Show a run's progress until it ends, wherever it trains; Ctrl-C leaves it alone."""
+    run, told = runs.find(name), None
+    with _Bar("update") as bar:
+        while run.lives:
+            if run.status.step != told and run.state == "running":
+                bar(run.status.step, run.status.steps, run.status.metrics)
+                told = run.status.step
+            time.sleep(runs.POLL)
+            run = runs.find(name)
+    _say(f"{name} is {run.state} at update {run.status.step:,} of {run.status.steps:,}")
+    if run.status.error:
+        _say(run.status.error["en"])
+    return 0 if run.state == "finished" else 2 if run.state == "failed" else 130
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -234,6 +304,35 @@ def _offer(name: str, part: str, function: str) -> Callable[..., Any]:
     if not hasattr(module, function):
         raise PlaygroundError("cli.cannot", name=name, family=family, command=function.replace("images", "sample"))
     return getattr(module, function)
+
+
+def _own_pictures(dataset: str | None) -> Path | None:
+    """The folder or zip that --dataset names, if it names one."""
+    path = Path(dataset) if dataset else None
+    return path if path and (path.suffix.lower() == ".zip" and path.is_file() or os.sep in dataset and path.is_dir()) else None
+
+
+def _keep_pictures(source: Path, size: int | None, folder: Path) -> None:
+    """Read a visitor's own pictures into the run's folder: the run needs its source no more."""
+    from .core import pictures
+
+    if size is None:
+        raise PlaygroundError("cli.own")
+    images = pictures.from_folder(source, size) if source.is_dir() else pictures.from_zip(source, size)
+    os.close(runs.hold(folder))                               # refuses a folder that is none of a run's
+    with runs.writing():
+        pictures.save(folder / runs.PICTURES, images)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A NAME=VALUE of --set: numbers, true and false as JSON writes them, anything else as text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise PlaygroundError("cli.arguments", found=f"--set {text}: NAME=VALUE was expected")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -304,11 +403,6 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def _slug(text: str) -> str:
-    """`text` as a checkpoint's name: a data set may be called by anything."""
-    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:64]
 
 
 def _say(text: object, code: int = 0) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 FAMILIES = ("vae",)          # the order of the tabs
 RECIPES = (*FAMILIES, "classifier")        # what `python -m playground train` can make
 
-Part = Literal["model", "maths", "sample", "train", "evaluate", "tab", "text"]
+Part = Literal["config", "model", "maths", "sample", "train", "evaluate", "tab", "text"]
 
 
 def load(family: str, part: Part) -> ModuleType:

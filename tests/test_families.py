@@ -24,10 +24,11 @@ from playground.core.errors import PlaygroundError
 from playground.ui import i18n
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("model", "maths", "sample", "train", "evaluate", "tab", "text")
+PARTS = ("config", "model", "maths", "sample", "train", "evaluate", "tab", "text")
 OFFERS = {                   # part -> function -> its parameters
+    "config": {"suited": ["preset", "dataset", "channels", "images"]},
     "train": {"init": ["config"], "batches": ["config", "start"], "train": ["config", "state", "batches"],
-              "result": ["config", "state"]},
+              "preview": ["config", "state"], "result": ["config", "state"]},
     "sample": {"load": ["name"], "images": ["name", "n", "seed"]},
     "evaluate": {"evaluate": ["name", "full", "report"]},
     "tab": {"build": ["tab"], "warm_up": []},
@@ -95,9 +96,10 @@ def test_a_model_is_described_by_a_frozen_dataclass_that_has_defaults_and_refuse
 @every_recipe
 def test_a_recipe_offers_the_contract(name):
     module = families.recipe(name)
-    for member in ("TrainConfig", "State", "PRESETS", "CHECKPOINTS", "BEST", *OFFERS["train"]):
+    needed = {function: expected for function, expected in OFFERS["train"].items() if function != "preview" or name in families.FAMILIES}
+    for member in ("TrainConfig", "State", "PRESETS", "CHECKPOINTS", "BEST", *needed):
         assert hasattr(module, member), f"{module.__name__} must offer {member} (core/recipe.py)"
-    for function, expected in OFFERS["train"].items():
+    for function, expected in needed.items():
         assert parameters(getattr(module, function)) == expected
     assert dataclasses.is_dataclass(module.TrainConfig) and module.TrainConfig.__dataclass_params__.frozen
     fields = {field.name: field.type for field in dataclasses.fields(module.TrainConfig)}
@@ -138,6 +140,10 @@ def test_a_recipe_yields_after_each_update_and_ends_as_a_model(name):
     assert all(type(value) is float for p in progress for value in p.metrics.values())
 
     before = recipe.pack(state)
+    if hasattr(module, "preview"):
+        film = module.preview(config, state)
+        assert film.ndim == 4 and film.device.type == "cpu" and 0 <= film.min() and film.max() <= 1
+        assert torch.equal(film, module.preview(config, state)), "the same noise, the same pictures"
     result = module.result(config, state)
     after = recipe.pack(state)
     assert before[1] == after[1] and all(torch.equal(before[0][key], after[0][key]) for key in before[0]), "result changed the state"

@@ -22,12 +22,13 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 # part of a family -> the parts of the same family it may import
 WITHIN = {
     "text": set(),
+    "config": set(),
     "maths": set(),
-    "model": {"maths"},
-    "train": {"maths", "model"},
-    "sample": {"maths", "model", "train"},
-    "evaluate": {"maths", "model", "train", "sample"},
-    "tab": {"text", "maths", "model", "train", "sample", "evaluate"},
+    "model": {"config", "maths"},
+    "train": {"config", "maths", "model"},
+    "sample": {"config", "maths", "model", "train"},
+    "evaluate": {"config", "maths", "model", "train", "sample"},
+    "tab": {"text", "config", "maths", "model", "train", "sample", "evaluate"},
     "__init__": set(),
 }
 

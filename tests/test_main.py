@@ -10,7 +10,7 @@ import torch
 import toy
 from playground import worker
 from playground.__main__ import main
-from playground.core import checkpoints, device
+from playground.core import checkpoints, device, runs
 
 RUN = "toy-noise-10s-s0"
 
@@ -207,10 +207,10 @@ def test_what_cannot_be_done_is_one_sentence(trained, tmp_path, capsys, monkeypa
 def test_the_folders_may_be_named_before_or_after_the_command(tmp_path, monkeypatch):
     assert main(["--runs-dir", str(tmp_path / "a"), "train", "toy", "--preset", "10s", "--steps", "2"]) == 0
     assert main(["train", "toy", "--preset", "10s", "--steps", "2", "--runs-dir", str(tmp_path / "b")]) == 0
-    assert worker.status(tmp_path / "a" / RUN) and worker.status(tmp_path / "b" / RUN)
+    assert runs.status(tmp_path / "a" / RUN) and runs.status(tmp_path / "b" / RUN)
 
 
 def test_a_stopped_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(worker, "run", lambda *_, **__: worker.Status("stopped", 3, 20, 1.0))
+    monkeypatch.setattr(worker, "run", lambda *_, **__: runs.Status("stopped", 3, 20, 1.0))
     assert main(["train", "toy", "--preset", "10s", "--out", "my run"]) == 130
     assert "resume it with: python -m playground train toy --preset 10s --out 'my run'\n" in capsys.readouterr().err

@@ -17,7 +17,7 @@ import torch
 
 import toy
 from playground import worker
-from playground.core import checkpoints, device, files
+from playground.core import checkpoints, device, files, runs
 from playground.core.errors import PlaygroundError
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def places(tmp_path, monkeypatch):
 
 def run(folder, stop_at=None, config=CONFIG, **options):
     """Train; `stop_at` asks to stop once that update is done (`stop` is asked after each)."""
-    asked = itertools.count((worker.status(folder).step if worker.status(folder) else 0) + 1)
+    asked = itertools.count((runs.status(folder).step if runs.status(folder) else 0) + 1)
     return worker.run("toy", config, folder, stop=lambda: next(asked) == stop_at, **options)
 
 
@@ -52,7 +52,7 @@ def weights(folder):
 
 
 def kept(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "status.json"}
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in ("status.json", "job.json")}
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def refusal(key, *arguments, **options):
 
 
 def test_a_finished_run_is_a_checkpoint_in_the_list(unbroken):
-    status = worker.status(unbroken)
+    status = runs.status(unbroken)
     assert (status.state, status.step, status.steps) == ("finished", 40, 40) and status.seconds > 0
     [entry] = checkpoints.entries()
     assert entry.name == "unbroken" and entry.config["train"]["steps"] == 40
@@ -84,7 +84,7 @@ def test_a_finished_run_is_a_checkpoint_in_the_list(unbroken):
 
 def test_a_finished_run_does_nothing_more(unbroken):
     before = kept(unbroken)
-    assert run(unbroken) == worker.status(unbroken) and kept(unbroken) == before
+    assert run(unbroken) == runs.status(unbroken) and kept(unbroken) == before
 
 
 def test_lines_are_thinned_and_every_report_is_one(tmp_path, monkeypatch):
@@ -105,7 +105,8 @@ def test_stop_and_resume_gives_the_weights_of_an_unbroken_run(optimizer, tmp_pat
     for stop_at in (7, 8, 31):
         torch.manual_seed(stop_at)                            # another process has another random state
         status = run(folder, stop_at, config)
-        assert (status.state, status.step) == ("stopped", stop_at) and not (folder / "checkpoint").exists()
+        assert (status.state, status.step) == ("stopped", stop_at)
+        assert checkpoints.entry("run").config["made"]["updates"] == stop_at, "what there is can be used at once"
     assert run(folder, config=config).state == "finished"
     assert weights(folder) == weights(tmp_path / "unbroken")
 
@@ -201,7 +202,7 @@ def test_a_damaged_state_is_refused_and_every_file_kept(damage, tmp_path):
     before = kept(tmp_path / "run")
     sentence = refusal("state.damaged", tmp_path / "run")
     assert kept(tmp_path / "run") == before
-    status = worker.status(tmp_path / "run")
+    status = runs.status(tmp_path / "run")
     assert status.state == "failed" and status.error["en"] == sentence and "状态" in status.error["zh"]
     path.write_bytes(good)
     assert run(tmp_path / "run").state == "finished"
@@ -215,7 +216,7 @@ def test_a_run_that_diverges_stops_with_a_sentence_and_keeps_its_last_good_state
     monkeypatch.setattr(worker, "SAVE_EVERY", 0.0)
     sentence = refusal("state.diverged", tmp_path / "run", config=replace(CONFIG, **{bad: 13}))
     assert "13" in sentence and "learning rate" in sentence
-    status = worker.status(tmp_path / "run")
+    status = runs.status(tmp_path / "run")
     assert (status.state, status.step) == ("failed", 12) and status.error["en"] == sentence
     state = toy.init(CONFIG)
     sitting = worker.Sitting("toy", CONFIG, tmp_path / "run")
@@ -235,7 +236,7 @@ def test_a_full_disk_while_saving_is_one_sentence_and_the_save_before_it_resumes
 
     monkeypatch.setattr(files, "replace", fill_up)
     assert "/" not in refusal("run.disk", tmp_path / "run")
-    assert worker.status(tmp_path / "run").step == 8
+    assert runs.status(tmp_path / "run").step == 8
     monkeypatch.setattr(files, "replace", whole)
     assert run(tmp_path / "run").state == "finished" and weights(tmp_path / "run") == weights(unbroken)
 
@@ -244,7 +245,7 @@ def test_our_own_bug_is_not_hidden(tmp_path, monkeypatch):
     monkeypatch.setattr(toy, "batches", lambda config, start: [].__iter__())
     with pytest.raises(AssertionError, match="ended at update 0 of 40"):
         run(tmp_path / "run")
-    assert worker.status(tmp_path / "run").state == "failed"
+    assert runs.status(tmp_path / "run").state == "failed"
 
 
 # ---- real processes --------------------------------------------------------------------------------------------
@@ -286,7 +287,7 @@ def test_a_signal_stops_the_real_command_after_a_save_and_the_same_command_resum
     process.send_signal(number)
     out, said = process.communicate()
     assert process.returncode == 130 and out == "" and "Traceback" not in said and "resume it with: python -m playground train toy" in said
-    stopped = worker.status(folder)
+    stopped = runs.status(folder)
     assert stopped.state == "stopped" and 0 < stopped.step < 60
     again = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert again.returncode == 0 and "finished in" in again.stderr

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from playground import families, worker
-from playground.core import checkpoints, device
+from playground.core import checkpoints, device, runs
 from playground.core.recipe import Progress, Result
 
 BEST = "loss"
@@ -159,7 +159,7 @@ def killed_at_random(folder: Path, steps: int) -> None:
             worker.run("toy", TrainConfig(steps=steps), folder)
             os._exit(0)
         ended, code = 0, 0
-        while kills < 12 and not ended and getattr(worker.status(folder), "step", 0) <= max(reached):
+        while kills < 12 and not ended and getattr(runs.status(folder), "step", 0) <= max(reached):
             time.sleep(0.001)
             ended, code = os.waitpid(pid, os.WNOHANG)
         if kills < 12 and not ended:
@@ -170,7 +170,7 @@ def killed_at_random(folder: Path, steps: int) -> None:
         if not os.WIFSIGNALED(code):
             break
         kills += 1
-        reached.add(worker.status(folder).step)
+        reached.add(runs.status(folder).step)
     print(kills, len(reached) - 1, code)
 
 

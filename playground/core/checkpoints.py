@@ -4,7 +4,8 @@
     <name>/config.json            what rebuilds the model, how it was made, what was measured
     <name>/README.md              the model card, written from config.json
 
-Shipped ones live in checkpoints/, trained ones in <runs>/<name>/checkpoint/; both are in one list.
+Shipped ones live in checkpoints/, trained ones in <runs>/<name>/checkpoint/ (and the best of a run, where it is not the
+last, in <runs>/<name>/best/ as <name>-best); all are in one list.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = PROJECT / "checkpoints"
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
+RUN_FOLDERS = {"": "checkpoint", "-best": "best"}             # of a run: what is added to its name -> where that model is
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 FIELDS = {"family": str, "dataset": str, "model": dict, "train": dict, "metrics": dict, "command": str, "made": dict,
@@ -141,17 +143,25 @@ def check_name(name: object) -> str:
     return name
 
 
+def slug(text: str) -> str:
+    """`text` as a checkpoint's name: a data set may be called by anything."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:64]
+
+
 def _folders() -> Iterator[tuple[str, Path]]:
     """Every checkpoint's name and folder; a run that has made none yet has no such folder."""
-    for root, inside in ((SHIPPED, ""), (runs_dir(), "checkpoint")):
+    for root in (SHIPPED, runs_dir()):
         for child in sorted(root.iterdir()) if root.is_dir() else ():
-            if NAME.fullmatch(child.name) and _lies_in(root, child / inside):
-                yield child.name, child / inside
+            for suffix, inside in {"": ""}.items() if root == SHIPPED else RUN_FOLDERS.items():
+                name = child.name + suffix
+                if NAME.fullmatch(name) and _lies_in(root, child / inside):
+                    yield name, child / inside
 
 
 def _find(name: str) -> Path:
-    for root, folder in ((SHIPPED, SHIPPED / name), (runs_dir(), runs_dir() / name / "checkpoint")):
-        if _lies_in(root, folder):
+    for folder in (SHIPPED / name, *(runs_dir() / name.removesuffix(suffix) / inside
+                                     for suffix, inside in RUN_FOLDERS.items() if name.endswith(suffix))):
+        if _lies_in(SHIPPED if folder.parent == SHIPPED else runs_dir(), folder):
             return folder
     raise PlaygroundError("checkpoint.unknown", name=name)
 
@@ -382,6 +392,12 @@ def ship(source: Path, name: str) -> None:
     _commit(target, data, config)
 
 
+def files_of(name: str, folder: Path) -> dict[str, bytes]:
+    """A checkpoint's three files as they belong together, name -> bytes; raises `PlaygroundError` where they do not."""
+    config, data = _pair(name, folder)
+    return {WEIGHTS: data, CONFIG: _json(config), CARD: card(name, config).encode()}
+
+
 def update_metrics(name: object, metrics: Mapping[str, Any]) -> None:
     """Replace the metrics of the checkpoint `name` and its card; its weights stay as they are."""
     name = check_name(name)
@@ -433,4 +449,5 @@ def _json(value: object) -> bytes:
 
 
 def _name(folder: Path) -> str:
-    return folder.parent.name if folder.name == "checkpoint" else folder.name
+    """A checkpoint's name from its folder."""
+    return next((folder.parent.name + suffix for suffix, inside in RUN_FOLDERS.items() if folder.name == inside), folder.name)

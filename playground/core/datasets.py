@@ -50,6 +50,10 @@ register({
         "无法下载 {name}：数据文件夹不可写（{reason}）。请用 --data-root 或 PLAYGROUND_DATA 指定另一个文件夹。"
         "现在可用的数据集：{choices}。",
     ),
+    "dataset.own": (
+        "The pictures {name} were a visitor's own and are not kept outside their run; train on them again, or choose another set.",
+        "{name} 是访客自己的图片，不会在其训练任务之外保留；请重新用它们训练，或选择其他数据集。",
+    ),
     "dataset.batch": (
         "{name} has {found} images, a batch was to have {expected}: choose a smaller batch, or add images.",
         "{name} 有 {found} 张图像，而一个批次需要 {expected} 张：请减小批次，或增加图像。",
@@ -95,13 +99,38 @@ def load(name: str, split: Literal["train", "test"] = "train") -> ImageSet:
 
     Raises `PlaygroundError` for an unknown name or split, and for a set that is not there and cannot be downloaded.
     """
-    inputs.choice("data set", name, NAMES)
     inputs.choice("split", split, ("train", "test"))
+    if isinstance(name, str) and is_own(name):
+        if name not in _own:
+            raise PlaygroundError("dataset.own", name=name)
+        return _own[name][split]
+    inputs.choice("data set", name, NAMES)
     key = (name, split, str(data_root()))
     with _locks.setdefault(key, threading.Lock()):
         if key not in _loaded:
             _loaded[key] = _built_in(name, split) if name in BUILT_IN else _torchvision(name, split, Path(key[2]))
         return _loaded[key]
+
+
+# A visitor's own pictures
+
+OWN = "my-"                  # how the names of such sets begin
+_own: dict[str, dict[str, ImageSet]] = {}
+
+
+def is_own(name: str) -> bool:
+    """Whether a data set's name is that of a visitor's own pictures."""
+    return name.startswith(OWN)
+
+
+def offer(name: str, images: ImageSet) -> None:
+    """Let `load` and `batches` of this process find a visitor's pictures under `name`: every eighth is a test picture."""
+    assert is_own(name), name
+    n = len(images.images)
+    test = torch.arange(n) % 8 == 0 if n >= 16 else torch.ones(n, dtype=torch.bool)
+    train = ~test if n >= 16 else test
+    _own[name] = {split: ImageSet(name, images.images[where], images.labels[where] if images.labels is not None else None,
+                                  images.classes) for split, where in (("train", train), ("test", test))}
 
 
 def _built_in(name: str, split: str) -> ImageSet:

@@ -55,6 +55,12 @@ def _present(name: str) -> bool:
     return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}[name]()
 
 
+def threads() -> int:
+    """How many of the cores a model uses. Two OpenMP threads beside anything busy (the browser, a training) wait for each
+    other, as measured 5 to 15 times slower on two cores; one does not."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
 def noise(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> "Tensor":
     """Standard normal noise, (len(indices), *shape) float32 on the CPU: row i depends on (seed, indices[i]) alone.
 
@@ -99,8 +105,7 @@ class InferenceExecutor:
 
         if self._thread is None:
             self._thread = threading.current_thread()
-            # Two OpenMP threads beside anything busy (the browser, a training) wait for each other; one does not.
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+            torch.set_num_threads(threads())
         with torch.no_grad():
             return function(*args, **kwargs)
 

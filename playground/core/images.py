@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import io
 import math
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,15 @@ def to_uint8(x: "Tensor") -> np.ndarray:
 def strip(x: "Tensor") -> np.ndarray:
     """Pictures side by side: (N, C, H, W) in [0, 1] to uint8 (H, N W) or (H, N W, 3)."""
     return np.concatenate([to_uint8(picture) for picture in x], axis=1)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A small picture as PNG: exact, and at 28 pixels smaller and faster than JPEG. uint8 (H, W) or (H, W, 3)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def pack_drawing(ink: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """A visitor's own pictures, from a folder or a zip: everything is checked before anything is decoded."""
 
 import io
+import json
 import math
 import os
 import re
@@ -16,7 +17,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from . import inputs
+from . import files, inputs
 from .datasets import ImageSet
 from .errors import PlaygroundError, register
 
@@ -27,6 +28,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 register({
+    "images.kept": (
+        "The pictures kept for this run are damaged; start a new run with them.",
+        "为这个训练任务保存的图片已损坏；请用这些图片重新开始一个任务。",
+    ),
     "images.folder": (
         "There is no folder “{name}” that can be read; give a folder of pictures.",
         "找不到可读取的文件夹“{name}”；请指定一个图片文件夹。",
@@ -115,6 +120,29 @@ def from_folder(path: str | os.PathLike[str], size: int, *, limits: Limits = Lim
         if len(files) > limits.files:                         # a disk of a million files is not listed to the end
             break
     return _import(name, files, size, limits)
+
+
+def save(path: Path, images: ImageSet) -> None:
+    """Keep a set as one safetensors file. Raises OSError where the disk refuses."""
+    import safetensors.torch
+
+    tensors = {"images": images.images} | ({} if images.labels is None else {"labels": images.labels})
+    text = json.dumps({"name": images.name, "classes": images.classes})
+    files.replace(path, safetensors.torch.save(tensors, {"json": text}))
+
+
+def load(path: Path) -> ImageSet:
+    """What `save` kept."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            meta = json.loads(file.metadata()["json"])
+            images = file.get_tensor("images")
+            labels = file.get_tensor("labels") if "labels" in file.keys() else None
+    except Exception as error:                                # whatever a damaged file leads to
+        raise PlaygroundError("images.kept") from error
+    return ImageSet(meta["name"], images, labels, tuple(meta["classes"]))
 
 
 def _walk(root: Path, name: str) -> Iterator[_File]:

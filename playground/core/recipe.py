@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import device
+from . import device, inputs
 from .errors import PlaygroundError, register
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PRESETS = ("10s", "1m", "10m", "shipped")
+SECONDS = {"10s": 10, "1m": 60, "10m": 600}                   # of those presets that are named by their time
+SLICE = 0.2                                                   # seconds the server trains a toy before others get their turn
 
 register({
     "recipe.field": (
@@ -50,6 +53,23 @@ class Result:
     derived: Mapping[str, Tensor] = field(default_factory=dict)      # e.g. latent codes for scatter plots
 
 
+@dataclass(frozen=True)
+class Knob:
+    """A field of a TrainConfig that the page offers to turn, within what is safe on a public host."""
+
+    text: str                                                 # key of its label
+    low: float = 0.0                                          # of a number
+    high: float = 0.0
+    choices: tuple[str, ...] = ()                             # of a text
+
+    def checked(self, name: str, value: object, like: Any) -> Any:
+        """`value` as the kind of `like`, in range; else `PlaygroundError`."""
+        if self.choices:
+            return inputs.choice(name, value, self.choices)
+        check = inputs.integer if isinstance(like, int) else inputs.within
+        return check(name, value, self.low, self.high)
+
+
 class Recipe(Protocol):
     """The contract of a family's `train.py`. `TrainConfig` is a frozen dataclass with at least
     `dataset: str`, `steps: int` and `seed: int`; `State` a dataclass with at least `step: int`."""
@@ -69,8 +89,30 @@ class Recipe(Protocol):
     def train(self, config: Any, state: Any, batches: Iterable[Any]) -> Iterator[Progress]:
         """Updates `state` in place from `state.step` to `config.steps`, yielding after each update."""
 
+    def preview(self, config: Any, state: Any) -> Tensor:
+        """What the model makes of fixed noise, (N, C, H, W) in [0, 1] on the CPU: one frame of the training's film.
+
+        Does not change the state.
+        """
+
     def result(self, config: Any, state: Any) -> Result:
         """The model of this state, ready to be a checkpoint. Does not change the state."""
+
+
+def advance(updates: Iterator[Progress], seconds: float = SLICE) -> Progress | None:
+    """Train for at most `seconds`, at least one update; the last `Progress`, or None when there was nothing left to do.
+
+    A toy in two dimensions is not a job: the server itself asks its generator for a slice at a time on the inference
+    executor, so that play, pause and a single step answer at once and never wait for a long run.
+    """
+    import torch
+
+    end, progress = time.perf_counter() + seconds, None
+    with torch.enable_grad():                                 # gradients are off on that executor
+        for progress in updates:
+            if time.perf_counter() >= end:
+                break
+    return progress
 
 
 def config_from(family: str, config_type: type, values: Mapping[str, Any], base: Any = None) -> Any:

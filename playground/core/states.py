@@ -40,6 +40,11 @@ def save(path: Path, state: Any, numbers: Mapping[str, Any]) -> None:
 
     A state with a number that is not finite raises `PlaygroundError`: the last good one must stay the last good one.
     """
+    files.replace(path, dumps(state, numbers))
+
+
+def dumps(state: Any, numbers: Mapping[str, Any]) -> bytes:
+    """What `save` writes."""
     import safetensors.torch
     import torch
 
@@ -49,7 +54,7 @@ def save(path: Path, state: Any, numbers: Mapping[str, Any]) -> None:
             raise PlaygroundError("state.diverged", step=state.step, what=key)
     tensors |= {f"{RANDOM}{i}": each for i, each in enumerate(_random_states())}
     text = json.dumps({"state": packed, "threads": torch.get_num_threads(), "numbers": dict(numbers)})
-    files.replace(path, safetensors.torch.save(tensors, {"json": text, "checksum": _checksum(tensors, text)}))
+    return safetensors.torch.save(tensors, {"json": text, "checksum": _checksum(tensors, text)})
 
 
 def restore(path: Path, state: Any) -> dict[str, Any]:

@@ -1,34 +1,8 @@
 """The VAE's two networks: an encoder to the mean and log-variance of q(z | x), a decoder to the pixels' logits."""
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
-from ..core.inputs import choice, integer, within
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What rebuilds the networks. Images are (channels, size, size); size is a multiple of 4."""
-
-    channels: int = 1
-    size: int = 28           # pixels on a side
-    latent: int = 32         # D, dimensions of z
-    network: str = "conv"    # "conv", or "mlp": one hidden layer each way, as in the paper's appendix C
-    width: int = 32          # conv: feature maps at half resolution, twice as many at a quarter
-    blocks: int = 1          # conv: residual blocks at each resolution
-    hidden: int = 256        # units of the dense layer next to z
-    likelihood: str = "bernoulli"        # of the pixels given z: "bernoulli" or "gaussian"
-    sigma: float = 0.1       # std of the Gaussian likelihood; unused by the Bernoulli one
-
-    def __post_init__(self) -> None:
-        choice("network", self.network, ("conv", "mlp"))
-        choice("likelihood", self.likelihood, ("bernoulli", "gaussian"))
-        integer("size", self.size, 4, 256)
-        integer("size / 4", self.size / 4, 1, 64)
-        within("sigma", self.sigma, 1e-3, 10)
-        for name, high in {"channels": 4, "latent": 512, "width": 512, "blocks": 16, "hidden": 8192}.items():
-            integer(name, getattr(self, name), 1, high)
+from .config import ModelConfig
 
 
 class Residual(nn.Module):

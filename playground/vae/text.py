@@ -54,6 +54,13 @@ TEXT = {
     "vae.log_likelihood": ("E<sub>q</sub> log p(x | z), nats", "E<sub>q</sub> log p(x | z)，奈特"),
     "vae.kl": ("KL(q ‖ p), nats", "KL(q ‖ p)，奈特"),
     "vae.elbo": ("L<sub>b</sub>, the lower bound", "L<sub>b</sub>，下界"),
+    # what a training is made of
+    "vae.knob.latent": ("Latent dimensions D", "隐变量维数 D"),
+    "vae.knob.beta": ("β, weight of the KL", "β，KL 的权重"),
+    "vae.knob.lr": ("Learning rate", "学习率 (learning rate)"),
+    "vae.knob.batch_size": ("Pictures per update", "每次更新的图片数"),
+    "vae.knob.network": ("Network", "网络结构"),
+    "vae.knob.likelihood": ("Pixels given z: p(x | z)", "给定 z 的像素：p(x | z)"),
     # formulas
     "vae.formulas": ("The formulas, with the numbers of this moment", "公式与此刻的数字"),
     "vae.f.sample": (

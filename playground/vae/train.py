@@ -9,52 +9,15 @@ import torch
 from torch import Tensor
 
 from ..core import datasets, device
-from ..core.inputs import choice, integer, seed, within
 from ..core.recipe import Progress, Result
 from . import maths
-from .model import VAE, ModelConfig
+from .config import OWN_SIZE, PRESETS, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
+from .model import VAE
 
 BEST = "loss"
 CHECKPOINTS = {"vae-mnist": "mnist"}
+PREVIEW, PREVIEW_SEED = 32, 0        # pictures that show how a training goes
 HELD_OUT = 2_000             # test images whose codes a checkpoint carries, for scatter plots and the order of the sliders
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    dataset: str = "mnist"
-    steps: int = 5_000       # optimiser updates
-    batch_size: int = 128    # images
-    lr: float = 2e-3         # Adam's, at its peak; falls to 0 along half a cosine
-    beta: float = 1.0        # weight of the KL term; 1 is the ELBO
-    warmup: float = 0.1      # share of the steps over which beta rises from 0 (Sonderby et al. 2016)
-    ema: float = 0.999       # decay of the averaged weights, which are the result; 0 keeps the last ones
-    seed: int = 0
-    precision: str = "fp32"  # of the networks while training: "fp32" or "bf16" (autocast)
-    latent: int = 32
-    network: str = "conv"
-    width: int = 32
-    blocks: int = 1
-    hidden: int = 256
-    likelihood: str = "bernoulli"
-    sigma: float = 0.1
-
-    def __post_init__(self) -> None:
-        choice("precision", self.precision, ("fp32", "bf16"))
-        integer("steps", self.steps, 1, 10_000_000)
-        integer("batch_size", self.batch_size, 1, 8192)
-        seed(self.seed)
-        for name, (low, high) in {"lr": (1e-6, 1), "beta": (0, 1000), "warmup": (0, 1), "ema": (0, 0.99999)}.items():
-            within(name, getattr(self, name), low, high)
-        ModelConfig(latent=self.latent, network=self.network, width=self.width, blocks=self.blocks, hidden=self.hidden,
-                    likelihood=self.likelihood, sigma=self.sigma)    # refuses what no network can be
-
-
-PRESETS = {
-    "10s": TrainConfig(steps=800, network="mlp", hidden=400, latent=20, lr=3e-3, ema=0.99),
-    "1m": TrainConfig(steps=900, width=16, precision="bf16", ema=0.99),
-    "10m": TrainConfig(steps=5_000, precision="bf16"),
-    "shipped": TrainConfig(steps=36_000, width=24, precision="bf16", ema=0.9995),
-}
 
 
 @dataclass
@@ -144,6 +107,14 @@ def cosine(config: TrainConfig, step: int) -> float:
 def average(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
     """ema <- decay * ema + (1 - decay) * model, weight by weight."""
     torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+
+
+@torch.no_grad()
+def preview(config: TrainConfig, state: State) -> Tensor:
+    """What the averaged decoder makes of codes that stay the same from update to update, (PREVIEW, C, H, W) in [0, 1]."""
+    model = state.ema.eval()
+    z = device.noise(PREVIEW_SEED, range(PREVIEW), (config.latent,))
+    return model.mean(z.to(next(model.parameters()).device)).cpu()
 
 
 @torch.no_grad()
