@@ -1,14 +1,25 @@
 /* Small bar charts on canvases: a view's list of numbers (data-bars="view:key"), or a component's value (mount). */
 (() => {
   const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+  const charts = new WeakMap();                          // canvas -> draws it again
+  // The browser tells a chart its size after the layout; to ask for it while drawing would cost a layout of its own.
+  const sizes = new ResizeObserver((changes) => {
+    for (const { target, contentRect } of changes) {
+      const scale = devicePixelRatio || 1;
+      Object.assign(target, { width: Math.round(contentRect.width * scale), height: Math.round(contentRect.height * scale) });
+      charts.get(target)();
+    }
+  });
 
   /* values around a middle line at +-range; spread: half-widths of an error bar for each, or nothing. */
   function signed(canvas, values, spread) {
-    const scale = devicePixelRatio || 1, range = Number(canvas.dataset.range || 3);
-    const width = (canvas.width = canvas.clientWidth * scale), height = (canvas.height = canvas.clientHeight * scale);
+    if (!charts.has(canvas)) sizes.observe(canvas);
+    charts.set(canvas, () => signed(canvas, values, spread));
+    const scale = devicePixelRatio || 1, range = Number(canvas.dataset.range || 3), { width, height } = canvas;
     const context = canvas.getContext("2d"), step = width / values.length, middle = height / 2;
     const y = (value) => middle - (Math.max(-range, Math.min(range, value)) / range) * (middle - scale);
     const bar = css(canvas.dataset.colour || "--code"), error = css("--noise");
+    context.clearRect(0, 0, width, height);
     context.fillStyle = css("--rule");
     context.fillRect(0, middle - scale / 2, width, scale);
     values.forEach((value, i) => {

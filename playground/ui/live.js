@@ -5,15 +5,16 @@
    playground.live.mount(element, ...)     a gr.HTML holding .live-view becomes that view
    A frame's numbers are also announced as the event "live:<view>" on document. */
 (() => {
-  const IN_FLIGHT = 3;                                   // hides the network's delay without piling up requests
+  const ASKING = 3;                                      // hides the network's delay without piling up requests
   const RETRY_MS = 1000;                                 // after a network failure (a server that is starting) or a full line
   const PATIENCE_MS = 30000;                             // a request without an answer for so long is lost
+  const READING_MS = 100;                                // between two looks of the numbers: their layout costs more than a picture
   const page = Math.random().toString(36).slice(2, 12);
   const views = new Map();
 
   class View {
     constructor(name) {
-      Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, shown: 0, inFlight: 0, frames: 0 });
+      Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, asking: 0, inFlight: 0, shown: 0, frames: 0 });
     }
     ask(query) {
       if (query === this.last) return;
@@ -21,18 +22,20 @@
       this.pump();
     }
     pump() {
-      while (this.element && this.wanted !== null && this.inFlight < IN_FLIGHT) {      // a tab not yet open asks for nothing
+      while (this.element && this.wanted !== null && this.asking < ASKING) {      // a tab not yet open asks for nothing
         const query = this.wanted;
         this.wanted = null;
         this.fetch(query, ++this.asked);
       }
     }
     async fetch(query, n) {
-      this.inFlight++;
+      this.inFlight++;                                   // until its frame is drawn
+      this.asking++;                                     // until it is answered: a busy page asks on while it waits to draw
       let answer = null;
       try {
         answer = await fetch(`${playground.root()}/live/${this.name}?${query}&page=${page}&n=${n}`,
-          { signal: AbortSignal.timeout(PATIENCE_MS) });
+          { signal: AbortSignal.timeout(PATIENCE_MS) }).finally(() => { this.asking--; });
+        this.pump();
         if (answer.status === 200) await this.show(answer, n);
         else if (answer.status !== 204 && n === this.asked) this.say(await sentence(answer));
       } catch (error) {
@@ -54,10 +57,9 @@
       this.numbers = numbers;
       this.say("");
       this.draw();
-      document.body.dataset.ready = "";
-      for (const [key, value] of Object.entries(numbers))
-        for (const node of document.querySelectorAll(`[data-live="${this.name}:${key}"]`)) node.textContent = format(value);
       playground.bars.update(this.name, numbers);
+      write("live", `${this.name}:`, numbers);
+      document.body.dataset.ready ??= "";
       document.dispatchEvent(new CustomEvent(`live:${this.name}`, { detail: { numbers, n } }));
     }
     draw() {
@@ -95,11 +97,44 @@
     return value.toFixed(size >= 100 ? 1 : 2).replace("-", "−");
   }
 
+  /* Write numbers into the elements whose data-<attribute> is <prefix><key>: all together, and only as often as one can read. */
+  const unwritten = new Map();
+  let writing = null, written = 0;
+  function write(attribute, prefix, numbers) {
+    unwritten.set(`${attribute} ${prefix}`, [attribute, prefix, numbers]);
+    writing ??= setTimeout(() => {
+      [writing, written] = [null, performance.now()];
+      for (const [attribute, prefix, numbers] of unwritten.values())
+        for (const node of document.querySelectorAll(`[data-${attribute}]`)) {
+          const name = node.dataset[attribute], value = name.startsWith(prefix) ? numbers[name.slice(prefix.length)] : undefined;
+          if (value !== undefined && node.textContent !== format(value)) node.textContent = format(value);
+        }
+      unwritten.clear();
+    }, written + READING_MS - performance.now());
+  }
+
   const view = (name) => views.get(name) || views.set(name, new View(name)).get(name);
 
   playground.live = {
-    format,
     view,
+    write,
+    format,
+    /* What a tab's views were asked with last under a parameter's name, such as the checkpoint. */
+    parameter(tab, name) {
+      for (const view of views.values()) {
+        const value = view.name.startsWith(tab + ".") && new URLSearchParams(view.last ?? "").get(name);
+        if (value) return value;
+      }
+      return null;
+    },
+    /* Ask for all of a tab's pictures again: the model behind them was replaced. */
+    refresh(tab) {
+      for (const view of views.values()) {
+        if (!view.name.startsWith(tab + ".") || view.last === null) continue;
+        view.wanted = view.last;
+        view.pump();
+      }
+    },
     /* Draw again what a change of theme has left in the old colours. */
     repaint() {
       for (const [name, { numbers }] of views) if (numbers) playground.bars.update(name, numbers);

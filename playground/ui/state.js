@@ -2,12 +2,17 @@
 (() => {
   const WAIT_MS = 250;                                   // of rest before the URL is written (Safari counts the writes)
   const PATIENCE_MS = 5000;                              // for the server's answer to an opening; then the tab goes on as it is
-  const pending = new Map(), opening = new Map(), seen = new Map(), opened = new Set(), ready = new Set();
+  const pending = new Map(), opening = new Map(), tabs = new Map();
   let timer = null, selected = null, touched = false;                     // the page's own opening is no news for the URL
+
+  /* What is known of a tab. moved: the places that changed at this moment; dragged: the one that alone did at the last. */
+  const known = (tab) => tabs.get(tab)
+    || tabs.set(tab, { layout: null, values: null, opened: false, ready: false, moved: new Set(), dragged: null, gather: null }).get(tab);
 
   function flush() {
     clearTimeout(timer);
     timer = null;
+    for (const tab of tabs.values()) tab.dragged = null;
     if (!pending.size) return;
     const url = new URL(location.href);
     for (const [key, value] of pending) {
@@ -33,16 +38,19 @@
 
   playground.state = {
     flush,
-    /* The URL's query when a tab is opened for the first time, else null. */
+    /* The tab is on the page; gather() has Gradio send the values of all its controls to `changed`. */
+    mount(tab, gather) { known(tab).gather = gather; },
+    /* The URL's query when a tab is opened for the first time, else null.
+       layout: {tab, fields: [[name, default, places]], views: [[name, [[parameter, places]]]]}; places index values. */
     opening(layout, values) {
-      const { tab } = layout;
-      const query = new URLSearchParams(location.search);
+      const tab = known(layout.tab), query = new URLSearchParams(location.search);
       const named = playground.tabs.includes(query.get("tab")) ? query.get("tab") : playground.tabs[0];
       const shown = touched && selected ? selected : named;            // before the visitor's first touch the URL decides
-      if (tab !== shown || opened.has(tab)) return null;
-      opened.add(tab);
-      seen.set(tab, values);
-      setTimeout(() => { if (!ready.has(tab)) this.answered(layout, seen.get(tab)); }, PATIENCE_MS);
+      tab.layout = layout;
+      if (layout.tab !== shown || tab.opened) return null;
+      tab.opened = true;
+      tab.values = values;
+      setTimeout(() => { if (!tab.ready) this.answered(layout.tab, tab.values); }, PATIENCE_MS);
       return query.toString();
     },
     /* The visitor went to another tab. */
@@ -53,27 +61,43 @@
       flushSoon();
     },
     /* The opening of a tab was answered (for one not in sight with nothing): from now on its changes count. */
-    answered(layout, values) {
-      if (opened.has(layout.tab)) ready.add(layout.tab);
-      const given = new URLSearchParams(location.search);
-      for (const field of layout.fields)
-        if (field[1] === null && !given.has(`${layout.tab}.${field[0]}`)) opening.set(`${layout.tab}.${field[0]}`, text(pick(field[2], values)));
-      this.changed(layout, values);
+    answered(name, values) {
+      const tab = known(name), given = new URLSearchParams(location.search);
+      tab.ready = tab.opened;
+      for (const [field, initial, places] of tab.layout.fields)
+        if (initial === null && !given.has(`${name}.${field}`)) opening.set(`${name}.${field}`, text(pick(places, values)));
+      this.changed(name, values);
     },
-    /* Some control of a tab changed: keep the URL and the live views in step.
-       layout: {tab, fields: [[name, default, places]], views: [[name, [[parameter, places]]]]}; places index values. */
-    changed({ tab, fields, views }, values) {
-      seen.set(tab, values);
-      if (!ready.has(tab)) return;                       // its controls are still coming up, with values of nobody's
+    /* One control of a tab has a new value. Gathering all of them is what a change costs, and is needed only where a button
+       may have changed others too (those out of sight do not tell): a control that changes alone, again and again, is dragged. */
+    moved(name, place, value) {
+      const tab = known(name);
+      if (!tab.values) return;
+      tab.values[place] = value;
+      if (!tab.moved.size)
+        setTimeout(() => {
+          const alone = tab.moved.size === 1 ? place : null, dragged = alone !== null && alone === tab.dragged;
+          tab.moved.clear();
+          tab.dragged = alone;
+          if (dragged || !tab.gather) this.changed(name, tab.values);
+          else tab.gather();
+        }, 0);
+      tab.moved.add(place);
+    },
+    /* These are now the values of a tab's controls: keep the URL and the live views in step. */
+    changed(name, values) {
+      const tab = known(name);
+      tab.values = values;
+      if (!tab.ready) return;                            // its controls are still coming up, with values of nobody's
       if (touched)
-        for (const [name, initial, places] of fields) {
-          const key = `${tab}.${name}`, value = text(pick(places, values));
+        for (const [field, initial, places] of tab.layout.fields) {
+          const key = `${name}.${field}`, value = text(pick(places, values));
           pending.set(key, value === (initial ?? opening.get(key)) ? null : value);
         }
-      if (pending.size) flushSoon();
-      for (const [name, parameters] of views) {
+      flushSoon();
+      for (const [view, parameters] of tab.layout.views) {
         const query = new URLSearchParams(parameters.map(([key, places]) => [key, String(pick(places, values) ?? "")]));
-        playground.live.view(name).ask(query.toString());
+        playground.live.view(view).ask(query.toString());
       }
     },
   };

@@ -37,7 +37,8 @@ class State:
     def wire(self, opening: Callable[[Mapping[str, list[Any]]], list[Any]], outputs: Sequence[Component]) -> None:
         """Keep the URL and the views in step with the components, and restore them at the tab's first opening.
 
-        One script answers every change: gathering a tab's values is what a change costs, so it is done once.
+        Each component tells the script its own value alone: gathering all of a tab's values is what a change costs, so the
+        script asks for it through `gather` where one value does not say it all.
         opening: from the fields that the URL names, name -> values, to the values of `outputs`.
         """
         groups = [field.components for field in self.fields] + [group for view in self.views for group in view.parameters.values()]
@@ -48,9 +49,14 @@ class State:
             "fields": [[field.name, field.default, places(field.components)] for field in self.fields],
             "views": [[view.view, [[name, places(group)] for name, group in view.parameters.items()]] for view in self.views],
         }
-        script = f"(...values) => {{ playground.state.%s({json.dumps(layout)}, values); return []; }}"
-        gr.on([component.change for component in components], None, components, None, js=script % "changed", **SCRIPT)
-        self.tab.select(None, None, None, js=f"() => {{ playground.state.select({json.dumps(self.tab.id)}); return []; }}", **SCRIPT)
+        tab = json.dumps(self.tab.id)
+        script = f"(...values) => {{ playground.state.%s({tab}, values); return []; }}"
+        for place, component in enumerate(components):
+            component.change(None, component, None, js=f"(value) => {{ playground.state.moved({tab}, {place}, value); return []; }}", **SCRIPT)
+        all_of_them = gr.HTML(visible="hidden", html_template="", apply_default_css=False,
+                              js_on_load=f"playground.state.mount({tab}, () => trigger('gather'))")
+        all_of_them.gather(None, components, None, js=script % "changed", **SCRIPT)
+        self.tab.select(None, None, None, js=f"() => {{ playground.state.select({tab}); return []; }}", **SCRIPT)
 
         @guarded
         def restore(query: Any, *_: Any) -> list[Any]:
