@@ -9,6 +9,7 @@ LICENCES = {
     "mnist": "MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
     "fashionmnist": "FashionMNIST (Zalando Research), MIT",
     "kmnist": "KMNIST (ROIS-DS Center for Open Data in the Humanities), CC BY-SA 4.0",
+    "notoemoji": "Noto Emoji (Google), Apache-2.0, composited on white",
     "cifar10": "CIFAR-10 (Krizhevsky), free to use with citation; no licence is stated",
 }
 BUILT_IN = "drawn by this project's own code, or the visitor's own pictures"

@@ -27,7 +27,8 @@ _TORCHVISION = {                                              # name -> (class, 
     "kmnist": ("KMNIST", "KMNIST"),
     "cifar10": ("CIFAR10", "cifar-10-batches-py"),
 }
-NAMES = (*_TORCHVISION, *BUILT_IN)
+_ZIPS = {"noto-emoji": ("noto_emoji_72px.zip", 32)}          # name -> (a zip in the data root, pixels on a side): never downloaded
+NAMES = (*_TORCHVISION, *BUILT_IN, *_ZIPS)
 
 # The fixed pictures behind load(): (number, seed). The seeds lie beyond inputs.SEED_MAX, so that no stream of
 # batches ever trains on a test picture.
@@ -48,6 +49,12 @@ register({
         "{name} could not be downloaded, because the data folder cannot be written ({reason}). Name another folder "
         "with --data-root or PLAYGROUND_DATA. These sets work now: {choices}.",
         "无法下载 {name}：数据文件夹不可写（{reason}）。请用 --data-root 或 PLAYGROUND_DATA 指定另一个文件夹。"
+        "现在可用的数据集：{choices}。",
+    ),
+    "dataset.zip": (
+        "{name} is read from {file} in the data folder, which is not there; put it there, or name the folder that holds it with "
+        "--data-root or PLAYGROUND_DATA. These sets work now: {choices}.",
+        "{name} 需从数据文件夹中的 {file} 读取，但该文件不存在；请放入该文件，或用 --data-root 或 PLAYGROUND_DATA 指定其所在文件夹。"
         "现在可用的数据集：{choices}。",
     ),
     "dataset.own": (
@@ -108,7 +115,8 @@ def load(name: str, split: Literal["train", "test"] = "train") -> ImageSet:
     key = (name, split, str(data_root()))
     with _locks.setdefault(key, threading.Lock()):
         if key not in _loaded:
-            _loaded[key] = _built_in(name, split) if name in BUILT_IN else _torchvision(name, split, Path(key[2]))
+            _loaded[key] = (_built_in(name, split) if name in BUILT_IN else _from_zip(name, split, Path(key[2])) if name in _ZIPS
+                            else _torchvision(name, split, Path(key[2])))
         return _loaded[key]
 
 
@@ -126,11 +134,25 @@ def is_own(name: str) -> bool:
 def offer(name: str, images: ImageSet) -> None:
     """Let `load` and `batches` of this process find a visitor's pictures under `name`: every eighth is a test picture."""
     assert is_own(name), name
+    _own[name] = {split: _split(name, images, split) for split in ("train", "test")}
+
+
+def _split(name: str, images: ImageSet, split: str) -> ImageSet:
+    """The part of a set that has no split of its own: every eighth picture is a test picture, where there are enough."""
     n = len(images.images)
-    test = torch.arange(n) % 8 == 0 if n >= 16 else torch.ones(n, dtype=torch.bool)
-    train = ~test if n >= 16 else test
-    _own[name] = {split: ImageSet(name, images.images[where], images.labels[where] if images.labels is not None else None,
-                                  images.classes) for split, where in (("train", train), ("test", test))}
+    test = torch.arange(n) % 8 == 0
+    where = torch.ones(n, dtype=torch.bool) if n < 16 else test if split == "test" else ~test
+    return ImageSet(name, images.images[where], None if images.labels is None else images.labels[where], images.classes)
+
+
+def _from_zip(name: str, split: str, root: Path) -> ImageSet:
+    """A set that lies in the data root as a zip of pictures."""
+    from . import pictures
+
+    file, size = _ZIPS[name]
+    if not (root / file).is_file():
+        raise PlaygroundError("dataset.zip", name=name, file=file, choices=", ".join(BUILT_IN))
+    return _split(name, pictures.from_zip(root / file, size), split)
 
 
 def _built_in(name: str, split: str) -> ImageSet:
