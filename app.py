@@ -20,6 +20,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT") or 7860)
     parser.add_argument("--share", action="store_true", help="also open a public link through gradio.live")
+    parser.add_argument("--public", action="store_true", help="strangers visit: limits on training, runs seen by who started them alone")
     parser.add_argument("--lang", choices=["en", "zh"], help="first language; else the browser's")
     parser.add_argument("--data-root", metavar="DIR", help="where torchvision data sets live")
     parser.add_argument("--runs-dir", metavar="DIR", help="where trained models are kept")
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["PLAYGROUND_DATA"] = chosen.data_root
     if chosen.runs_dir:
         os.environ["PLAYGROUND_RUNS"] = chosen.runs_dir
+    if chosen.share or chosen.public:
+        os.environ["PLAYGROUND_PUBLIC"] = "1"
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     problem = _unusable(chosen.host, chosen.port)
     if problem:
@@ -43,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     page.warm_up()
     print(f"Generative Playground: {(shared or url).rstrip('/')}", flush=True)
     demo.block_thread()
+    page.leave()
     return 0
 
 

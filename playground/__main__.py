@@ -185,13 +185,15 @@ def train(options: argparse.Namespace) -> int | None:
 
     kind = options.preset or options.config.stem
     folder = options.out or checkpoints.runs_dir() / checkpoints.slug(f"{options.family}-{config.dataset}-{kind}-s{config.seed}")
-    how = f"--preset {kind}" if options.preset else f"--config {options.config.name}"
+    how = f"--preset {kind}" if options.preset else f"--config {shlex.quote(options.config.name)}"
     steps = f" --steps {config.steps}" if options.steps is not None else ""
     changed = "".join(f" --set {shlex.quote(text)}" for text in options.set)
-    command = f"python -m playground train {options.family} {how} --dataset {own.name if own else config.dataset}{steps} --seed {config.seed}{changed}"
+    dataset = shlex.quote(own.name if own else config.dataset)
+    command = f"python -m playground train {options.family} {how} --dataset {dataset}{steps} --seed {config.seed}{changed}"
 
     already = runs.status(folder)
-    if own and not (folder / runs.PICTURES).exists():
+    ended = already is not None and already.state == "finished"              # then it has deleted its copy
+    if own and not ended and not (folder / runs.PICTURES).exists():
         _keep_pictures(own, getattr(module, "OWN_SIZE", None), folder)
     with _Bar("update") as bar:
         now = worker.run(options.family, config, folder, command=command,
@@ -240,7 +242,7 @@ def _follow(name: str) -> int:
     """Show a run's progress until it ends, wherever it trains; Ctrl-C leaves it alone."""
     run, told = runs.find(name), None
     with _Bar("update") as bar:
-        while run.lives:
+        while run.active:
             if run.status.step != told and run.state == "running":
                 bar(run.status.step, run.status.steps, run.status.metrics)
                 told = run.status.step

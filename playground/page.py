@@ -9,8 +9,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from . import families
+from .core import jobs
 from .core.errors import PlaygroundError
-from .ui import guard, head, i18n, live, text
+from .ui import guard, head, i18n, live, text, training
 
 log = logging.getLogger("playground")
 
@@ -47,7 +48,7 @@ def build() -> gr.Blocks:
     """The page with all its tabs, laid out and wired, not yet served. Imports no torch."""
     for family in families.FAMILIES:
         i18n.register(families.load(family, "text").TEXT)
-    with Page(title=" · ".join(text.TEXT["page.title"]), analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title=" · ".join(text.TEXT["page.title"]), analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
         with gr.Tabs(elem_id="families") as tabs:
             for family in families.FAMILIES:
@@ -70,14 +71,14 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
         "css_paths": UI / "style.css",
         "i18n": i18n.bundle(),
         "app_kwargs": {
-            "routes": [*live.routes(), *head.routes()],
+            "routes": [*live.routes(), *training.routes(), *head.routes()],
             "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "", tabs=families.FAMILIES)],
         },
         "ssr_mode": False,               # the page's script must run before Gradio's, in the browser
         "show_error": False,             # our sentences are shown anyway; nobody's exception text is
         "run_history": False,            # halves the rate of ordinary events
         "enable_monitoring": False,
-        "max_file_size": guard.BODY_MAX,
+        "max_file_size": jobs.limits().upload,
         "footer_links": ["api"],
         "quiet": True,
         "pwa": False,
@@ -95,6 +96,11 @@ def warm_up() -> None:
 
     for family in families.FAMILIES:
         executor.submit(families.load(family, "tab").warm_up).add_done_callback(_log_failure)
+
+
+def leave() -> None:
+    """The server ends: its trainings save and stop; they can be resumed."""
+    jobs.place.leave()
 
 
 def _log_failure(future: Future) -> None:

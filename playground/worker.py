@@ -389,7 +389,7 @@ def serve(connection: socket.socket) -> None:
     {"do": "run", "folder"} with the open file of its lock: become that run's worker, answer nothing
     A refusal is {"error": {language: sentence}}; {} where the mistake is ours.
     """
-    os.nice(NICE)
+    _step_back()
     _warm_up()
     for request, lock in _requests(connection):
         if request["do"] == "run":
@@ -422,6 +422,14 @@ def adopt(folder: Path, lock: int) -> None:
             runs.tell(folder, dataclasses.replace(found.status, state="failed", error=error.sentences()))
     finally:
         os.close(lock)
+
+
+def _step_back() -> None:
+    """Take the lowest priority, for the whole session: Linux may share the cores among sessions first (autogroup), and then
+    a nice process in a session of its own would get as much as all the others together."""
+    os.nice(NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE))
 
 
 def _warm_up() -> None:

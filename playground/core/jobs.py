@@ -26,6 +26,7 @@ from .runs import Job, Run
 
 WORKER = "playground.worker"             # started as a module of its own: nothing here imports what is above
 OVERHEAD = 1.06              # of the seconds of the updates: saving, reporting, the models that can be used on the way
+STEPS_MAX = 1_000_000        # updates, however fast the machine is
 PATIENCE = 120.0             # seconds for an answer of the helper process: a cold disk, a data set being downloaded
 KEPT_SECONDS = 24 * 3600     # of a run on a public host: after a day without news it goes
 UNUSED_SECONDS = 1800        # of pictures on a public host that no run has taken
@@ -226,6 +227,12 @@ def estimate(recipe: str, config: Any, pictures: Path | None = None) -> Estimate
     return _estimates[key]
 
 
+def fitted(recipe: str, config: Any, seconds: float, pictures: Path | None = None) -> tuple[Any, Estimate]:
+    """`config` with as many updates as fit into `seconds` on this machine, and what was measured."""
+    measured = estimate(recipe, config, pictures)
+    return dataclasses.replace(config, steps=min(measured.steps(seconds), STEPS_MAX)), measured
+
+
 @dataclass(frozen=True)
 class Pictures:
     """A visitor's own pictures, looked at and kept until a run takes them."""
@@ -234,6 +241,11 @@ class Pictures:
     name: str                # as a data set: "my-..."
     images: int
     channels: int
+
+    @property
+    def to_train(self) -> int:
+        """How many of them are no test pictures (see datasets.offer)."""
+        return self.images - -(-self.images // 8) if self.images >= 16 else self.images
 
     @property
     def path(self) -> Path:

@@ -24,6 +24,10 @@ register({
         "This is no request that the page makes; reload the page and try again.",
         "这不是本页面发出的请求；请刷新页面后重试。",
     ),
+    "page.uploads": (
+        "More was uploaded here within an hour than this machine takes; try again later.",
+        "一小时内上传到此处的内容已超过本机上限；请稍后再试。",
+    ),
     "page.large": (
         "The request is larger than {limit} KB, which is all this page ever needs; send less.",
         "请求超过了 {limit} KB（本页面所需的上限）；请减小内容。",
@@ -33,12 +37,23 @@ register({
 
 def guarded(handler: Callable[P, R]) -> Callable[P, R]:
     """A handler for Gradio events: whatever it raises reaches the page as one sentence, never as a traceback."""
-    @functools.wraps(handler)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return handler(*args, **kwargs)
-        except Exception as error:
-            raise gr.Error(i18n.sentence(visible(error)), title=i18n.say("page.error"), print_exception=False) from None
+    def shown(error: Exception) -> gr.Error:
+        return gr.Error(i18n.sentence(visible(error)), title=i18n.say("page.error"), print_exception=False)
+
+    if inspect.isgeneratorfunction(handler):
+        @functools.wraps(handler)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                yield from handler(*args, **kwargs)
+            except Exception as error:
+                raise shown(error) from None
+    else:
+        @functools.wraps(handler)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return handler(*args, **kwargs)
+            except Exception as error:
+                raise shown(error) from None
 
     call.__signature__ = inspect.signature(handler)
     return call

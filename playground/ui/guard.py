@@ -2,14 +2,18 @@
 
 import json
 import logging
+import time
+from collections import deque
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..core import jobs
 from ..core.errors import PlaygroundError
 
 log = logging.getLogger("playground")
 
-BODY_MAX = 1 << 20           # bytes of a request; no control of the page needs more
+BODY_MAX = 1 << 20           # bytes of a request; no control of the page needs more, but for uploads (jobs.limits)
+UPLOADS_PER_HOUR = 2 * 10**9             # bytes
 
 # Gradio compiles its templates in the page, hence 'unsafe-eval'; nothing may be fetched from elsewhere.
 POLICY = ("default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
@@ -25,30 +29,50 @@ class TooLarge(Exception):
     """The body outgrew its limit while it was being read."""
 
 
+class Budget:
+    """Bytes of uploads within an hour, of all visitors together: an upload that nobody uses must not fill the disk."""
+
+    def __init__(self, per_hour: int = UPLOADS_PER_HOUR) -> None:
+        self.per_hour, self._taken = per_hour, deque()
+
+    def take(self, count: int) -> bool:
+        """Whether `count` bytes more are allowed now; then they count."""
+        now = time.monotonic()
+        while self._taken and now - self._taken[0][0] > 3600:
+            self._taken.popleft()
+        if sum(taken for _, taken in self._taken) + count > self.per_hour:
+            return False
+        self._taken.append((now, count))
+        return True
+
+
 class Guard:
     """Pure ASGI, so that streams pass through untouched."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        self.app, self.uploads = app, Budget()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if scope["path"].endswith("/upload"):                # no control of the page takes a file yet: nothing fills the disk
-            return await _answer(send, 400, PlaygroundError("page.call"))
-        if not declared.isdigit() or int(declared) > BODY_MAX:
-            return await _refuse(send)
+        limit = BODY_MAX
+        if scope["path"].endswith("/upload"):                # a visitor's own pictures, for the training panel
+            limit = jobs.limits().upload + BODY_MAX
+            if not self.uploads.take(int(declared) if declared.isdigit() else limit):
+                return await _answer(send, 503, PlaygroundError("page.uploads"))
+        if not declared.isdigit() or int(declared) > limit:
+            return await _refuse(send, limit)
         received, started, refused = 0, False, False
 
         async def counted() -> Message:
             nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_MAX:
+            if received > limit:
                 if not started:
                     refused = True
-                    await _refuse(send)
+                    await _refuse(send, limit)
                 raise TooLarge
             return message
 
@@ -75,8 +99,8 @@ class Guard:
             await _answer(send, 400, PlaygroundError("page.call"))
 
 
-async def _refuse(send: Send) -> None:
-    await _answer(send, 413, PlaygroundError("page.large", limit=BODY_MAX >> 10))
+async def _refuse(send: Send, limit: int) -> None:
+    await _answer(send, 413, PlaygroundError("page.large", limit=limit >> 10))
 
 
 async def _answer(send: Send, status: int, error: PlaygroundError) -> None:

@@ -29,6 +29,7 @@ window.playground = (() => {
     document.body.classList.toggle("dark", name === "dark");
     store("playground_theme", name);
     playground.live.repaint();
+    playground.training.repaint();
   };
   setTimeout(() => { document.body.dataset.ready = ""; }, 5000);     // the tabs show themselves, whatever their first view does
 

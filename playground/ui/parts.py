@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..core import checkpoints
+from ..core import checkpoints, inputs, jobs
 from ..core.images import PAD
 from ..core.inputs import SEED_MAX
 from .i18n import both, t
@@ -21,6 +21,15 @@ class Slider(gr.Slider):
 
 class Dropdown(gr.Dropdown):
     """A dropdown whose value is checked by the handler alone."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
+class Radio(gr.Radio):
+    """Choices side by side whose value is checked by the handler alone."""
 
     is_template = True
 
@@ -68,10 +77,21 @@ class Bars(gr.HTML):
         return [float(number) for number in value or []]
 
 
-def checkpoint_names(family: str) -> list[str]:
-    """All checkpoints of a family, the shipped ones first."""
+def checkpoint_names(family: str, visitor: str = "") -> list[str]:
+    """All checkpoints of a family that a visitor may see, the shipped ones first; visitor: the secret of their browser."""
     entries = [entry for entry in checkpoints.entries() if entry.family == family]
+    if jobs.public():
+        mine = {run.name for run in jobs.visible(visitor, family)}
+        entries = [entry for entry in entries if entry.shipped or entry.name in mine or entry.name.removesuffix("-best") in mine]
     return [entry.name for entry in sorted(entries, key=lambda entry: (not entry.shipped, entry.name))]
+
+
+def checkpoint_named(family: str, name: str) -> str:
+    """`name` if it is a checkpoint of the family: one of the list, or whoever knows its name (a link to a trained model)."""
+    names = checkpoint_names(family)
+    if name not in names and any(entry.name == name and entry.family == family for entry in checkpoints.entries()):
+        return name
+    return inputs.choice("model", name, names)
 
 
 def checkpoint_picker(family: str) -> Dropdown:

@@ -14,4 +14,58 @@ TEXT = {
     "part.checkpoint": ("Model", "模型"),
     "part.seed": ("Seed", "随机种子 (seed)"),
     "pad.clear": ("Clear", "清空"),
+    # the training panel
+    "train.title": ("Train your own", "自己训练一个"),
+    "train.try": (
+        "Choose a time and press Start: a process beside this page trains the model, and everyone who has this page open can watch. "
+        "Notice in the film how noise becomes strokes and strokes become digits, while the curves fall ever more slowly. "
+        "Then change one setting, and start again from the same initial weights.",
+        "选择时间并点击“开始”：页面旁的一个进程会训练模型，打开此页面的人都能观看。注意影片中噪声如何变成笔画、笔画如何变成数字，"
+        "而曲线下降得越来越慢。然后改动一项设置，用同样的初始权重再训练一次。",
+    ),
+    "train.limits": (
+        "This is a public page. One run trains for at most {seconds} seconds, you may keep {kept}, and {waiting} wait in line at most; "
+        "a zip has at most {upload} MB. Only this browser sees your runs. Your pictures are deleted when their run ends, your runs after a day.",
+        "这是公共页面。每个任务最多训练 {seconds} 秒，您最多保留 {kept} 个，最多 {waiting} 个排队；zip 最大 {upload} MB。"
+        "只有此浏览器能看到您的任务。您的图片在任务结束时删除，任务在一天后删除。",
+    ),
+    "train.data": ("Data set", "数据集 (data set)"),
+    "train.zip": ("Your pictures: a zip", "您的图片：zip"),
+    "train.folder": ("… or a folder", "……或文件夹"),
+    "train.taken": ("{images} pictures were read and fitted to {size}×{size} pixels.", "已读取 {images} 张图片，并调整为 {size}×{size} 像素。"),
+    "train.time": ("Time", "时间"),
+    "train.knobs": ("Settings", "设置"),
+    "train.start": ("Start", "开始"),
+    "train.measuring": ("Measuring how fast this machine is …", "正在测量本机的速度……"),
+    "train.estimate": (
+        "About <b>{seconds} s</b> on this machine: {updates} updates, {pictures} pictures, {ms} ms per update as just measured.",
+        "在本机上约需 <b>{seconds} 秒</b>：{updates} 次更新，{pictures} 张图片；刚刚测得每次更新 {ms} 毫秒。",
+    ),
+    "train.word.queued": ("waiting", "排队中"),
+    "train.word.running": ("training", "训练中"),
+    "train.word.interrupted": ("interrupted", "已中断"),
+    "train.word.stopped": ("stopped", "已停止"),
+    "train.word.finished": ("finished", "已完成"),
+    "train.word.failed": ("failed", "失败"),
+    "train.word.left": ("left", "剩余"),
+    "train.word.starts": ("starts in about", "预计开始于"),
+    "train.word.soon": ("starts at once", "马上开始"),
+    "train.word.none": ("No run yet. The first one will appear here.", "还没有训练任务。第一个会出现在这里。"),
+    "train.word.died": (
+        "The process that trained it ended without a word, as after a kill or a power cut. All that it had saved is there: Resume goes on from it.",
+        "训练它的进程突然结束（例如被终止或断电）。已保存的内容都在：点击“继续”即可从那里接着训练。",
+    ),
+    "train.word.lost": ("The server does not answer; this is what it said last.", "服务器没有回应；以下是它最后的状态。"),
+    "train.word.stop": ("Stop", "停止"),
+    "train.word.resume": ("Resume", "继续"),
+    "train.word.same": ("Again, same initial weights", "再来一次（初始权重相同）"),
+    "train.word.new": ("Again, new ones", "再来一次（新的初始权重）"),
+    "train.word.use": ("Use this model", "使用此模型"),
+    "train.word.best": ("Use its best", "使用其最佳模型"),
+    "train.word.download": ("Download", "下载"),
+    "train.word.delete": ("Delete", "删除"),
+    "train.word.sure": ("Really delete?", "确定删除？"),
+    "train.word.frame": ("update", "更新"),
+    "train.word.curve": ("Curves of the losses over the updates; point at one to see the film there", "损失随更新次数变化的曲线；指向某处可查看那时的影片"),
+    "train.word.film": ("What the model makes of the same noise, update by update", "模型对同一噪声的输出，逐次更新"),
 }

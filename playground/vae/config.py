@@ -67,14 +67,14 @@ PRESETS = {
     "shipped": TrainConfig(steps=36_000, width=24, precision="bf16", ema=0.9995),
 }
 
-DATASETS = ("mnist", "glyphs", "shapes", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order
-IN_COLOUR = ("shapes", "cifar10")
+DATASETS = ("mnist", "glyphs", "shapes", "noto-emoji", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order
+IN_COLOUR = ("shapes", "noto-emoji", "cifar10")
 OWN_SIZE = 32                # pixels on a side of a visitor's own pictures
 KNOBS = {                    # what the page offers to turn, with the range that is safe on a public host
     "latent": Knob("vae.knob.latent", 2, 64),
     "beta": Knob("vae.knob.beta", 0, 50),
     "lr": Knob("vae.knob.lr", 1e-5, 1e-2),
-    "batch_size": Knob("vae.knob.batch_size", 16, 512),
+    "batch_size": Knob("vae.knob.batch_size", 1, 512),
     "network": Knob("vae.knob.network", choices=("conv", "mlp")),
     "likelihood": Knob("vae.knob.likelihood", choices=("bernoulli", "gaussian")),
 }
@@ -83,7 +83,7 @@ KNOBS = {                    # what the page offers to turn, with the range that
 def suited(preset: str, dataset: str, channels: int | None = None, images: int | None = None) -> TrainConfig:
     """The preset for a data set: pixels in colour are no coins, so they get a Gaussian likelihood; few pictures, small batches.
 
-    channels, images: of a set that is no one's but the visitor's.
+    channels, images: of a visitor's own pictures; images are those to train on.
     """
     config = replace(PRESETS[preset], dataset=dataset)
     if dataset in IN_COLOUR or channels == 3:

@@ -6,6 +6,7 @@
     +-- sixteen draws from the prior -------------------------------------------------+
     +-- pad ------+-- x and its reconstruction ------------------- three numbers -----+
     +-- formulas with the numbers of this moment -------------------------------------+
+    +-- training (folded) ------------------------------------------------------------+
 """
 
 import base64
@@ -18,10 +19,11 @@ import numpy as np
 
 from ..core import images, inputs
 from ..core.device import executor
-from ..ui import live, parts
+from ..ui import live, parts, training
 from ..ui.errors import guarded
 from ..ui.i18n import both, t
 from ..ui.state import Field, State
+from . import config
 
 Z_MAX = 3.0          # +-3 std of the prior N(0, 1): 99.7 % of its mass on each axis
 STEP = 0.01          # of the sliders; a code on them is rounded to it
@@ -71,6 +73,7 @@ def build(tab: gr.Tab) -> None:
                              ("vae.encode:elbo", "vae.elbo")))
     with gr.Column(elem_classes="section formulas"):
         _formulas()
+    panel = training.Panel("vae", config, checkpoint)
 
     decoded.follow(checkpoint=checkpoint, z=sliders)
     strip.follow(checkpoint=checkpoint, seed=seed)
@@ -88,14 +91,16 @@ def build(tab: gr.Tab) -> None:
     for digit, button in enumerate(examples):
         button.click(guarded(partial(_example, digit)), checkpoint, [pad, *sliders], **quick)
     checkpoint.input(guarded(_describe), checkpoint, [bars, *sliders], **quick)
+    panel.board.use(guarded(panel.use), None, checkpoint, **quick).success(guarded(_describe), checkpoint, [bars, *sliders], **quick)
 
     state = State(tab, [
-        Field("model", [checkpoint], lambda text: [inputs.choice("model", text, parts.checkpoint_names("vae"))]),
+        Field("model", [checkpoint], lambda text: [parts.checkpoint_named("vae", text)]),
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
         Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)),
         Field("x", [pad], _restore_drawing, default=None),
+        *panel.fields,
     ], views=[decoded, strip, encoded])
-    state.wire(_opening, [checkpoint, seed, bars, pad, *sliders])
+    state.wire(lambda restored: _opening(restored) + panel.opening(restored), [checkpoint, seed, bars, pad, *sliders, *panel.outputs])
 
     gr.api(guarded(vae_decode), api_name="vae_decode")
     gr.api(guarded(vae_encode), api_name="vae_encode")
@@ -164,7 +169,7 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     if drawing is None:
         drawing = _example_drawing(EXAMPLE)
     z = restored.get("z") or (_jump(name, drawing) if drawing else _draw(name, seed))
-    return [gr.update(choices=parts.checkpoint_names("vae"), value=name), seed, bars, drawing, *({**update, "value": value} for update, value in zip(updates, z))]
+    return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, *({**update, "value": value} for update, value in zip(updates, z))]
 
 
 def _restore_drawing(text: str) -> list[str]:
@@ -355,8 +360,7 @@ const show = () => {
   if (!z || !mu || z.length !== mu.length) return;
   const eps = z.map((value, i) => (value - mu[i]) / sigma[i]);
   const values = { norm: Math.hypot(...eps), z: z[0], mu: mu[0], sigma: sigma[0], eps: eps[0] };
-  for (const [name, value] of Object.entries(values))
-    for (const node of document.querySelectorAll(`[data-eps="${name}"]`)) node.textContent = playground.live.format(value);
+  playground.live.write("eps", "", values);
 };
 for (const name of names) document.addEventListener(`live:${name}`, show);
 """
