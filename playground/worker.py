@@ -309,12 +309,12 @@ def _turn(folder: Path, stopping: Callable[[], bool], waiting: Callable[[], None
         except BlockingIOError:
             pass
         if lock is None:
-            if stopping():
-                break
             if waiting:
                 waiting()
                 waiting = None
             time.sleep(runs.POLL)
+            if stopping():                                    # just before it looks again: it does not begin only to stop
+                break
     try:
         yield lock is not None
     finally:

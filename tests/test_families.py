@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ import safetensors.torch
 import torch
 
 from playground import __main__ as cli
-from playground import families, page
-from playground.core import card, checkpoints, datasets, recipe
+from playground import families, page, worker
+from playground.core import card, checkpoints, datasets, device, jobs, recipe, runs
 from playground.core.errors import PlaygroundError
 from playground.ui import i18n
 
@@ -174,6 +175,63 @@ def test_a_recipe_stopped_and_resumed_ends_with_the_weights_of_an_unbroken_run(n
         pass
     expected, found = (module.result(config, state).weights for state in (unbroken, second))
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    """jobs.place on a runs folder of this test's own; all that was started there has ended with the test."""
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PLAYGROUND_DEVICE", "cpu")
+    device.for_.cache_clear()
+    monkeypatch.setattr(jobs, "place", place := jobs.LocalProcess())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(device.threads())                   # another number of threads, other sums
+    yield place
+    place.leave()
+    for worker_process in place._workers:
+        worker_process.kill()
+        worker_process.wait()
+    torch.set_num_threads(threads)
+    device.for_.cache_clear()
+
+
+def until(name, *states, step=None):
+    """Wait until a run is in one of these states, or beyond an update."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        run = runs.find(name)
+        if run.state in states or step is not None and run.status.step > step:
+            return run
+        time.sleep(0.01)
+    pytest.fail(f"{name} is {run.state} at {run.status.step}: {run.status.error}\n{(run.folder / runs.LOG).read_text()[-2000:]}")
+
+
+@pytest.mark.slow
+@every_family
+def test_a_family_trained_stopped_killed_and_resumed_by_real_processes_ends_as_if_unbroken(family, processes, tmp_path):
+    """Everything a recipe gets for nothing, as the page asks for it: an estimate, a start, a stop, a kill -9, two resumes."""
+    config = small(families.recipe(family))
+    config = dataclasses.replace(config, steps=max(30, jobs.estimate(family, config).steps(6)))
+    name = jobs.start(family, config, kind="10s", command=f"python -m playground train {family}")
+    until(name, "finished", step=0)
+    jobs.stop(name)
+    stopped = until(name, "stopped", "finished", "failed")
+    assert stopped.state == "stopped" and 0 < stopped.status.step < config.steps
+    assert checkpoints.entry(name).config["made"]["updates"] == stopped.status.step, "what there is can be used"
+    jobs.resume(name)
+    until(name, "finished", step=stopped.status.step)
+    processes._workers[-1].kill()
+    killed = until(name, "interrupted", "finished", "failed")
+    assert killed.state == "interrupted" and stopped.status.step < killed.status.step < config.steps
+    jobs.resume(name)
+    finished = until(name, "finished", "failed")
+    assert (finished.state, finished.status.step, finished.status.error) == ("finished", config.steps, {})
+
+    whole = tmp_path / "unbroken"
+    assert worker.run(family, config, whole).state == "finished"
+    assert (finished.folder / "checkpoint" / checkpoints.WEIGHTS).read_bytes() == (whole / "checkpoint" / checkpoints.WEIGHTS).read_bytes()
+    assert runs.frames(finished.folder) == runs.frames(whole) and runs.frames(whole)[-1] == config.steps
+    assert all((finished.folder / f"previews/{step}.png").read_bytes() == (whole / f"previews/{step}.png").read_bytes() for step in runs.frames(whole))
 
 
 # ---- what ships ------------------------------------------------------------------------------------------------

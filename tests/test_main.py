@@ -1,16 +1,24 @@
 """The command line does what it says, and says in one sentence what it will not do."""
 
+import dataclasses
+import io
 import json
+import os
 import re
+import threading
+import time
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import toy
 from playground import worker
 from playground.__main__ import main
-from playground.core import checkpoints, device, runs
+from playground.core import checkpoints, datasets, device, files, jobs, runs
+from playground.core.errors import PlaygroundError
 
 RUN = "toy-noise-10s-s0"
 
@@ -214,3 +222,217 @@ def test_a_stopped_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(worker, "run", lambda *_, **__: runs.Status("stopped", 3, 20, 1.0))
     assert main(["train", "toy", "--preset", "10s", "--out", "my run"]) == 130
     assert "resume it with: python -m playground train toy --preset 10s --out 'my run'\n" in capsys.readouterr().err
+
+
+# ---- settings and data of one's own ----------------------------------------------------------------------------
+
+
+def described(name):
+    return json.loads((checkpoints.runs_dir() / name / "config.json").read_text())
+
+
+def test_settings_are_numbers_truths_or_texts_and_stand_in_the_command(tmp_path):
+    assert main(["train", "toy", "--preset", "10s", "--set", "lr=0.5", "--set", "optimizer=sgd", "--set", "steps=2", "--set", "pause=0"]) == 0
+    found = described(RUN)
+    assert found["train"] == {**vars(toy.PRESETS["10s"]), "lr": 0.5, "optimizer": "sgd", "steps": 2}
+    assert found["command"].endswith("--seed 0 --set lr=0.5 --set optimizer=sgd --set steps=2 --set pause=0")
+    assert main([*found["command"].split()[3:], "--runs-dir", str(tmp_path / "again")]) == 0
+    assert json.loads((tmp_path / "again" / RUN / "config.json").read_text())["train"] == found["train"]
+
+
+@pytest.mark.parametrize("setting, found", [("lr", "NAME=VALUE was expected"), ("=3", "no field “”"), ("nonsense=1", "nonsense"), ("lr=fast", "fast"),
+                                            ("steps=2.5", "steps"), ("lr=NaN", "lr"), ("lr=Infinity", "lr"), ("steps=true", "steps"), ("dataset=3", "dataset"),
+                                            ("lr=[1]", "lr"), ("lr=", "lr"), ("x" * 10_000 + "=1", "x" * 50)])
+def test_a_setting_that_is_none_is_one_sentence(setting, found, capsys):
+    assert found in refused(capsys, "train", "toy", "--preset", "10s", "--set", setting)
+    assert not runs.all_runs()
+
+
+def png(grey):
+    Image.new("L", (8, 8), grey).save(buffer := io.BytesIO(), "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The toy learns from pictures; the same four in a zip and in a folder."""
+    monkeypatch.setattr(toy, "OWN_SIZE", 8, raising=False)
+    monkeypatch.setattr(toy, "batches", lambda config, start: (batch.x for batch in datasets.batches(config.dataset, 4, config.seed, start)))
+    monkeypatch.setattr(datasets, "_own", {})
+    (tmp_path / "pets").mkdir()
+    with zipfile.ZipFile(tmp_path / "My Pets.zip", "w") as archive:
+        for i in range(4):
+            archive.writestr(f"{i}.png", png(60 * i))
+            (tmp_path / "pets" / f"{i}.png").write_bytes(png(60 * i))
+
+
+def test_a_zip_and_a_folder_of_pictures_are_data_sets_and_the_run_needs_them_no_more(own, tmp_path, capsys):
+    assert main(["train", "toy", "--preset", "10s", "--dataset", "My Pets.zip"]) == 0
+    assert main(["train", "toy", "--preset", "10s", "--dataset", "./pets"]) == 0
+    zipped, folder = "toy-my-my-pets-10s-s0", "toy-my-pets-10s-s0"
+    assert described(zipped)["train"]["dataset"] == "my-my-pets" and described(folder)["train"]["dataset"] == "my-pets"
+    assert described(zipped)["command"] == "python -m playground train toy --preset 10s --dataset 'My Pets.zip' --seed 0"
+    assert main(["train", "toy", "--preset", "10s", "--dataset", "My Pets.zip"]) == 0 and "already finished" in capsys.readouterr().err
+    same = [(checkpoints.runs_dir() / name / "checkpoint/weights.safetensors").read_bytes() for name in (zipped, folder)]
+    assert same[0] == same[1], "the same pictures, the same model"
+    assert not list(checkpoints.runs_dir().rglob("pictures.safetensors")), "a finished run keeps none"
+    assert (tmp_path / "My Pets.zip").exists() and len(list((tmp_path / "pets").iterdir())) == 4, "what is a person's own stays"
+
+
+def test_a_stopped_run_on_own_pictures_resumes_without_them(own, tmp_path, capsys):
+    command = ["train", "toy", "--preset", "10s", "--dataset", "My Pets.zip", "--set", "pause=0.02"]
+    name = "toy-my-my-pets-10s-s0"
+    stopper = threading.Thread(target=once, args=(name, lambda: jobs.stop(name)))
+    stopper.start()
+    assert main(command) == 130
+    stopper.join()
+    (tmp_path / "My Pets.zip").write_bytes(b"changed meanwhile")
+    assert main(command) == 0 and runs.find(name).state == "finished"
+
+
+def test_pictures_that_cannot_be_used_are_one_sentence_and_no_run(own, tmp_path, capsys, monkeypatch):
+    (tmp_path / "bad.zip").write_bytes(b"PK")
+    (tmp_path / "empty").mkdir()
+    for found, dataset in {"not a zip file that can be read": "bad.zip", "holds no pictures": "./empty"}.items():
+        assert found in refused(capsys, "train", "toy", "--preset", "10s", "--dataset", dataset)
+    monkeypatch.delattr(toy, "OWN_SIZE")
+    assert "cannot train on a folder or zip" in refused(capsys, "train", "toy", "--preset", "10s", "--dataset", "My Pets.zip")
+    assert not runs.all_runs()
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------
+
+
+def once(name, call, state="running"):
+    """Call when a run has come so far."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        run = runs.read(checkpoints.runs_dir() / name)
+        if run and run.state == state and (state != "running" or run.status.step):
+            return call()
+        time.sleep(0.005)
+
+
+class Thread(jobs.LocalProcess):
+    """A place for runs: a thread of the test, of which `workers` is the list."""
+
+    def __init__(self):
+        self.workers = []
+
+    def run(self, folder, lock):
+        lock = os.dup(lock)
+
+        def train():
+            found = runs.read(folder)
+            try:
+                worker._sit(found.recipe, toy.TrainConfig(**found.train), folder)
+            except PlaygroundError:
+                pass                                          # its status says so
+            finally:
+                os.close(lock)
+
+        self.workers.append(threading.Thread(target=train))
+        self.workers[-1].start()
+
+
+@pytest.fixture
+def place(monkeypatch):
+    monkeypatch.setattr(jobs, "place", place := Thread())
+    monkeypatch.setattr(worker, "SAVE_EVERY", 0.02)
+    yield place
+    for each in place.workers:
+        each.join(60)
+
+
+def started(**changes):
+    """The name of a run that was started from the page."""
+    return jobs.start("toy", dataclasses.replace(toy.PRESETS["10s"], **changes), kind="10s", command="", expected=30.0)
+
+
+def rows(capsys):
+    assert main(["runs", "--json"]) == 0
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_runs_are_listed_as_text_and_as_json(trained, place, capsys):
+    with files.locked(checkpoints.runs_dir() / ".device-cpu.lock"):          # another run has the machine
+        first, second = started(), started()
+        found = rows(capsys)
+        assert set(found) == {RUN, first, second}
+        done, waits = found[RUN], found[second]
+        assert (done["state"], done["step"], done["steps"], done["starts_in"], done["dataset"]) == ("finished", 20, 20, None, "noise")
+        assert done["metrics"]["loss"] > 0 and done["error"] is None and done["remaining"] == 0
+        assert (waits["state"], waits["step"], waits["steps"]) == ("queued", 0, 20) and waits["starts_in"] == 30.0 and found[first]["starts_in"] == 0
+        assert main(["runs"]) == 0
+        text = capsys.readouterr().out
+        assert re.search(rf"^{RUN} +finished +20 of 20 +[\d.]+ s  loss 0\.\d+", text, re.M)
+        assert re.search(rf"^{second} +queued +0 of 20 +0\.0 s +starts in about 30 s$", text, re.M)
+    for each in place.workers:
+        each.join(60)
+    assert {row["state"] for row in rows(capsys).values()} == {"finished"}
+
+
+def test_no_runs_are_an_empty_list(capsys):
+    assert main(["runs", "--json"]) == 0 and json.loads(capsys.readouterr().out) == []
+    assert main(["runs", "list"]) == 0 and capsys.readouterr().out == ""
+
+
+def test_a_run_is_followed_to_its_end(place, capsys):
+    name = started(pause=0.02)
+    assert main(["runs", "follow", name]) == 0
+    out, err = capsys.readouterr()
+    assert out == "" and f"playground: {name} is finished at update 20 of 20\n" in err
+    assert main(["runs", "follow", name]) == 0, "one that has ended is what it is"
+
+
+def test_a_run_that_fails_is_followed_to_its_sentence(place, capsys):
+    name = started(pause=0.02, bad_metric_at=9)
+    assert main(["runs", "follow", name]) == 2
+    err = capsys.readouterr().err
+    assert f"{name} is failed" in err and "playground: Training stopped at update 9: loss is no longer a finite number" in err
+
+
+def test_a_run_is_stopped_resumed_and_deleted_by_its_name(place, capsys):
+    name = started(pause=0.02)
+    once(name, lambda: main(["runs", "stop", name]))
+    place.workers[-1].join(60)
+    run = runs.find(name)
+    assert run.state == "stopped" and 0 < run.status.step < 20 and main(["runs", "follow", name]) == 130
+    assert main(["runs", "resume", name]) == 0 and f"{name} is finished at update 20 of 20" in capsys.readouterr().err
+    unbroken = started(pause=0.02)
+    assert main(["runs", "follow", unbroken]) == 0
+    same = [(checkpoints.runs_dir() / each / "checkpoint/weights.safetensors").read_bytes() for each in (name, unbroken)]
+    assert same[0] == same[1]
+    assert main(["runs", "delete", name]) == 0 and set(rows(capsys)) == {unbroken}
+
+
+def test_what_cannot_be_done_with_a_run_is_one_sentence(trained, capsys):
+    for found, arguments in {
+        "needs the name of a run": ["stop"], "no run “toy-none” here": ["follow", "toy-none"], "no run “none” here": ["delete", "none"],
+        "nothing to stop": ["stop", RUN], "is finished": ["resume", RUN], "1 to 64 small letters": ["delete", "../" + RUN],
+        "invalid choice": ["nonsense"], "small letters": ["follow", "é"],
+    }.items():
+        assert found in refused(capsys, "runs", *arguments), arguments
+    for name in ("", "..", "x" * 100_000, "a/b", "."):
+        refused(capsys, "runs", "delete", name)
+    assert set(rows(capsys)) == {RUN}
+
+
+def test_a_run_of_the_command_line_waits_for_the_one_that_has_the_machine_and_says_so(capsys):
+    checkpoints.runs_dir().mkdir()
+    lock = files.lock(checkpoints.runs_dir() / ".device-cpu.lock")
+    release = threading.Thread(target=once, args=(RUN, lambda: (time.sleep(2 * runs.POLL), os.close(lock)), "queued"))
+    release.start()
+    assert main(["train", "toy", "--preset", "10s"]) == 0
+    release.join()
+    err = capsys.readouterr().err
+    assert err.count("playground: waiting: another run of this machine goes first") == 1 and "finished in" in err
+
+
+def test_a_page_s_run_and_the_command_line_s_are_one_folder(place, capsys):
+    """Started from the page, stopped, gone on with by the command line: the same worker, the same bits, still its owner's."""
+    name = jobs.start("toy", dataclasses.replace(toy.PRESETS["10s"], pause=0.02), kind="10s", command="", secret="me")
+    once(name, lambda: main(["runs", "stop", name]))
+    place.workers[-1].join(60)
+    assert main(["train", "toy", "--preset", "10s", "--set", "pause=0.02", "--out", str(checkpoints.runs_dir() / name)]) == 0
+    assert runs.find(name).state == "finished" and runs.find(name).job.owner == jobs.owner("me")

@@ -4,6 +4,7 @@
     python tests/toy.py --kill FOLDER STEPS    train in FOLDER, killed with SIGKILL at random moments until it is done
 """
 
+import copy
 import os
 import random
 import signal
@@ -108,6 +109,13 @@ def train(config, state, batches):
         yield Progress(state.step, config.steps, {"loss": float("nan") if state.step == config.bad_metric_at else loss.item()})
 
 
+def preview(config, state):
+    """Four pictures of noise that stays the same."""
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return copy.deepcopy(state.model).eval()(x.to(state.model.conv.weight.device)).cpu()
+
+
 def result(config, state):
     return Result({"width": state.model.width}, state.model.state_dict(), {"grid": state.grid, **state.ema})
 
@@ -149,8 +157,9 @@ def killed_at_random(folder: Path, steps: int) -> None:
 
     Prints the kills, at how many different saved updates they came, and the last worker's exit code.
     """
-    for _ in train(TrainConfig(steps=1), init(TrainConfig()), batches(TrainConfig(), 0)):
-        pass                                                  # what torch imports at its first update, once for all forks
+    state = init(TrainConfig())
+    for _ in train(TrainConfig(steps=1), state, batches(TrainConfig(), 0)):
+        worker._png(preview(TrainConfig(), state))            # what the first update and the first frame import, once for all forks
     worker.SAVE_EVERY = 0
     chance, kills, reached = random.Random(0), 0, {0}
     while True:

@@ -1,17 +1,19 @@
-"""The flattener gives back every bit, and TrainConfigs made from plain values are what they say."""
+"""The flattener gives back every bit, TrainConfigs made from plain values are what they say, and a slice is a slice."""
 
 import copy
 import itertools
 import json
 import math
+import os
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
 import torch
 
 import toy
-from playground.core import recipe
+from playground.core import device, files, recipe
 from playground.core.errors import PlaygroundError
 
 
@@ -148,3 +150,65 @@ def test_a_config_refuses_unknown_fields_and_values_of_another_kind(values):
     with pytest.raises(PlaygroundError) as refused:
         recipe.config_from("toy", toy.TrainConfig, values)
     assert next(iter(values)) in str(refused.value)
+
+
+# ---- in slices -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only training moves: each update takes a second."""
+    now = SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(recipe, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
+
+    def ticking(updates):
+        for progress in updates:
+            now.seconds += 1
+            yield progress
+
+    return ticking
+
+
+def updates(config, state):
+    return toy.train(config, state, toy.batches(config, state.step))
+
+
+@pytest.mark.parametrize("seconds, steps", [(0, 1), (0.2, 1), (1, 1), (2.5, 3), (7, 7)])
+def test_a_slice_ends_with_the_update_in_which_its_time_is_up(seconds, steps, clock):
+    config = toy.TrainConfig(steps=20)
+    state = toy.init(config)
+    training = clock(updates(config, state))
+    for i in range(1, 3):
+        assert recipe.advance(training, seconds).step == state.step == i * steps
+
+
+def test_after_the_last_update_a_slice_is_none(clock):
+    config = toy.TrainConfig(steps=5)
+    training = clock(updates(config, toy.init(config)))
+    assert recipe.advance(training, 3).step == 3 and recipe.advance(training, 3).step == 5
+    assert recipe.advance(training, 3) is None and recipe.advance(training, 3) is None
+
+
+def test_training_in_slices_on_the_inference_thread_is_unbroken_training_to_the_bit(clock):
+    config = toy.TrainConfig(steps=20)
+    torch.manual_seed(1)
+    unbroken = toy.init(config)
+    for _ in updates(config, unbroken):
+        pass
+    torch.manual_seed(1)
+    sliced = toy.init(config)
+    training = clock(updates(config, sliced))
+    while device.executor.run(recipe.advance, training, 3):
+        device.executor.run(toy.preview, config, sliced)      # and a picture between two slices
+    assert_same(vars(unbroken), vars(sliced))
+
+
+def test_a_slice_does_not_wait_for_the_long_run_that_holds_the_device(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path))
+    config = toy.TrainConfig()
+    lock = files.lock(tmp_path / f".device-{device.for_('heavy').type}.lock")            # what worker._turn holds
+    try:
+        training = updates(config, toy.init(config))
+        assert device.executor.submit(recipe.advance, training, 0).result(60).step == 1
+    finally:
+        os.close(lock)
