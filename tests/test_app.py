@@ -199,7 +199,10 @@ def as_query(value):
 
 
 VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"checkpoint": NAME, "seed": "1"}),
-         ("vae.encode", {"checkpoint": NAME, "x": DRAWING})]
+         ("vae.strips", {"checkpoint": NAME, "z": "1,2"}), ("vae.more", {"checkpoint": NAME, "z": "1,2"}),
+         ("vae.paths", {"checkpoint": NAME, "seed": "1"}), ("vae.encode", {"checkpoint": NAME, "x": DRAWING})]
+OPTIONAL = [("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
+            ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]
 QUERIES = {name: as_query(value)[:20_000] for name, value in HOSTILE.items() if not isinstance(value, dict)} | {
     "no value": "", "minus one": "-1", "too many": ",".join("1" * 40), "commas": "," * 10_000, "spaces": "  ", "exponent": "1e400",
     "2**31": str(2**31), "hexadecimal": "0x10", "other digits": "٣", "backslashes": "..\\..\\x", "percent": "%2e%2e%2f",
@@ -227,6 +230,16 @@ def test_a_hostile_query_is_a_frame_or_one_sentence(client, view, query):
                 assert clean(said["en"]) and clean(said["zh"])
         missing = client.get(f"/live/{view}", params={k: v for k, v in query.items() if k != key})
         assert missing.status_code == 422 and clean(missing.json()["error"]["en"])
+
+
+@pytest.mark.parametrize("view, query, key", OPTIONAL, ids=[f"{view} {key}" for view, _, key in OPTIONAL])
+def test_a_hostile_value_of_what_may_be_left_out_is_a_frame_or_one_sentence(client, view, query, key):
+    for name, value in QUERIES.items():
+        answer = client.get(f"/live/{view}", params={**query, key: value})
+        assert answer.status_code in (200, 422), f"{key} = {name}: {answer.status_code} {answer.text[:300]}"
+        if answer.status_code == 422:
+            said = answer.json()["error"]
+            assert clean(said["en"]) and clean(said["zh"]) and HAN.search(said["zh"])
 
 
 def test_a_query_of_megabytes_is_refused(server, client):

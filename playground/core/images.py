@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PAD = 56                     # pixels on a side of a drawing, one bit each: 392 bytes, short enough for a URL
+MORE, LESS = np.array([255, 150, 60]), np.array([86, 180, 255])      # the model's colour and the data's, on black
 BOX = 20 / 28                # MNIST fits a digit's longer side into 20 of its 28 pixels (LeCun et al. 1998)
 
 register({
@@ -32,6 +33,17 @@ def to_uint8(x: "Tensor") -> np.ndarray:
     """(C, H, W) in [0, 1] to uint8 (H, W) for one channel, (H, W, 3) for three, rounded."""
     picture = (x.clamp(0, 1) * 255).round().byte().cpu().numpy()
     return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+
+
+def to_rgb(x: "Tensor") -> np.ndarray:
+    """(1 or 3, H, W) in [0, 1] to uint8 (H, W, 3)."""
+    return to_uint8(x.expand(3, -1, -1))
+
+
+def signed(x: "Tensor") -> np.ndarray:
+    """A difference (C, H, W) in [-1, 1], averaged over its channels, as uint8 (H, W, 3): black is 0, orange more, blue less."""
+    more, less = x.mean(0).clamp(0, 1)[..., None], (-x.mean(0)).clamp(0, 1)[..., None]
+    return ((more.numpy() * MORE + less.numpy() * LESS).clip(0, 255)).round().astype(np.uint8)
 
 
 def strip(x: "Tensor") -> np.ndarray:

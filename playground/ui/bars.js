@@ -32,8 +32,38 @@
     });
   }
 
+  /* A curve over equal steps, its first and last value written beside their points. */
+  function curve(canvas, values) {
+    const scale = devicePixelRatio || 1, width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d"), low = Math.min(...values), high = Math.max(...values, low + 1e-3);
+    const side = 62 * scale, foot = 18 * scale, head = 10 * scale;
+    const x = (i) => side + (i / (values.length - 1)) * (width - 2 * side);
+    const y = (value) => height - foot - ((value - low) / (high - low)) * (height - foot - head);
+    context.clearRect(0, 0, width, height);
+    context.strokeStyle = css("--model");
+    context.lineWidth = 2 * scale;
+    context.beginPath();
+    values.forEach((value, i) => context.lineTo(x(i), y(value)));
+    context.stroke();
+    context.fillStyle = css("--quiet");
+    context.font = `${11 * scale}px system-ui, sans-serif`;
+    for (const [i, align, shift, text] of [[0, "right", -6, canvas.dataset.first], [values.length - 1, "left", 6, canvas.dataset.last]]) {
+      context.textAlign = align;
+      context.textBaseline = "middle";
+      context.fillText(playground.live.format(values[i]), x(i) + shift * scale, y(values[i]));
+      context.textAlign = "center";
+      context.textBaseline = "alphabetic";
+      context.fillText(text, x(i), height - 4 * scale);
+    }
+  }
+
   playground.bars = {
     update(name, numbers) {
+      for (const canvas of document.querySelectorAll(`canvas[data-curve^="${name}:"]`)) {
+        const values = numbers[canvas.dataset.curve.split(":")[1]];
+        if (Array.isArray(values) && canvas.clientWidth) curve(canvas, values);
+      }
       for (const canvas of document.querySelectorAll(`canvas[data-bars^="${name}:"]`)) {
         const [key, spread] = canvas.dataset.bars.split(":")[1].split("±");
         if (Array.isArray(numbers[key])) signed(canvas, numbers[key], spread && numbers[spread]);

@@ -14,7 +14,8 @@
 
   class View {
     constructor(name) {
-      Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, asking: 0, inFlight: 0, shown: 0, frames: 0 });
+      Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, asking: 0, inFlight: 0, shown: 0, frames: 0,
+        tiles: 1, every: 0, begun: -Infinity, timer: null });
     }
     ask(query) {
       if (query === this.last) return;
@@ -22,12 +23,19 @@
       this.pump();
     }
     pump() {
-      while (this.element && this.wanted !== null && this.asking < ASKING) {      // a tab not yet open asks for nothing
+      while (this.wanted !== null && this.asking < ASKING && this.inSight()) {    // a tab not yet open asks for nothing
+        const early = this.every - (performance.now() - this.begun);
+        if (early > 0) {
+          this.timer ??= setTimeout(() => { this.timer = null; this.pump(); }, early);
+          return;
+        }
+        this.begun = performance.now();
         const query = this.wanted;
         this.wanted = null;
         this.fetch(query, ++this.asked);
       }
     }
+    inSight() { return Boolean(this.element?.isConnected && this.element.checkVisibility()); }
     async fetch(query, n) {
       this.inFlight++;                                   // until its frame is drawn
       this.asking++;                                     // until it is answered: a busy page asks on while it waits to draw
@@ -65,7 +73,7 @@
     draw() {
       if (!this.picture) return;
       const own = this.element ? [...this.element.querySelectorAll("canvas")] : [];
-      const width = this.picture.width / Math.max(1, own.length);
+      const width = this.picture.width / this.tiles;
       own.forEach((canvas, i) => paint(canvas, this.picture, i * width, width));
       for (const canvas of document.querySelectorAll(`canvas[data-mirror^="${this.name}:"]`))
         paint(canvas, this.picture, Number(canvas.dataset.mirror.split(":")[1]) * width, width);
@@ -115,6 +123,13 @@
 
   const view = (name) => views.get(name) || views.set(name, new View(name)).get(name);
 
+  document.addEventListener("click", (event) => {        // <a data-gif="view">: the view's frame of this moment as moving pictures
+    const link = event.target.closest("a[data-gif]");
+    if (!link) return;
+    const name = link.dataset.gif;
+    Object.assign(link, { href: `${playground.root()}/live/${name}?${view(name).last}&film=gif`, download: `${name.replace(".", "-")}.gif` });
+  });
+
   playground.live = {
     view,
     write,
@@ -142,7 +157,8 @@
     mount(element, props, trigger) {
       const root = element.querySelector(".live-view");
       const mine = view(root.dataset.view);
-      mine.element = root;
+      Object.assign(mine, { element: root, tiles: Number(root.dataset.tiles), every: Number(root.dataset.every) });
+      new IntersectionObserver(() => mine.pump()).observe(root);           // unfolded: it may have been asked meanwhile
       mine.draw();
       mine.pump();
       const pick = (event) => {

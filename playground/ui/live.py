@@ -27,11 +27,13 @@ from starlette.routing import Route
 from ..core.device import executor
 from ..core.errors import PlaygroundError
 from ..core.errors import register as register_sentences
+from ..core.images import png
 from .errors import visible
 
 PATH = "/live"
 WAITING_MAX = 256            # requests in line for the inference thread, of all pages together
 PAGES = 1024                 # pages whose newest request is remembered
+GIF_SCALE, GIF_MS = 8, 120   # pixels of a GIF per pixel of a frame; ms of each of its pictures
 NUMBERS_MAX = 16_384         # bytes of the header; proxies cut longer ones
 
 
@@ -41,6 +43,7 @@ class Frame:
 
     picture: np.ndarray      # uint8, (H, W) or (H, W, 3)
     numbers: Mapping[str, Any] = field(default_factory=dict)      # JSON-able; shown wherever data-live names them
+    film: Sequence[np.ndarray] = ()      # the same as moving pictures, each like `picture`; &film=gif asks for them
 
 
 Handler = Callable[[Mapping[str, str]], Frame]      # the query's parameters, all hostile -> a frame
@@ -113,8 +116,8 @@ async def _serve(request: Request) -> Response:
         _waiting -= 1
     if answer is None:
         return Response(status_code=204)
-    picture, numbers = answer
-    return Response(picture, media_type="image/png", headers={"X-Numbers": numbers, "Cache-Control": "no-store"})
+    picture, numbers, kind = answer
+    return Response(picture, media_type=kind, headers={"X-Numbers": numbers, "Cache-Control": "no-store"})
 
 
 def _refusal(status: int, error: PlaygroundError) -> Response:
@@ -122,7 +125,7 @@ def _refusal(status: int, error: PlaygroundError) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], number: int) -> tuple[bytes, str] | None:
+def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], number: int) -> tuple[bytes, str, str] | None:
     if number and _newest.overtaken(key, number):
         return None
     start = time.perf_counter()
@@ -130,13 +133,17 @@ def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], nu
     numbers = {**frame.numbers, "ms": (time.perf_counter() - start) * 1e3}
     text = json.dumps(_rounded(numbers), separators=(",", ":"), allow_nan=False)
     assert len(text) <= NUMBERS_MAX
-    return png(frame.picture), text
+    if frame.film and query.get("film") == "gif":
+        return _gif(frame.film), text, "image/gif"
+    return png(frame.picture), text, "image/png"
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A small picture as PNG: exact, and at 28 pixels smaller and faster than JPEG. uint8 (H, W) or (H, W, 3)."""
+def _gif(film: Sequence[np.ndarray]) -> bytes:
+    """There and back again, for ever."""
+    first, *rest = (Image.fromarray(picture).resize((picture.shape[1] * GIF_SCALE, picture.shape[0] * GIF_SCALE), Image.Resampling.NEAREST)
+                    for picture in (*film, *film[-2:0:-1]))
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=GIF_MS, loop=0)
     return buffer.getvalue()
 
 
@@ -159,17 +166,19 @@ class View(gr.HTML):
     the tile's index as the view's value. captions: HTML below each tile.
     name: as registered. tiles: pictures side by side in each frame, each drawn on a canvas of its own.
     alt: what the picture shows, HTML in both languages, read out to who cannot see it.
+    elsewhere: the tiles are drawn on canvases with data-mirror="<name>:<tile>" alone. every: ms between two frames at least,
+    for what need not follow the finger; the last one is always asked for.
     """
 
     def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), pick: Sequence[str] = (),
-                 **kwargs: Any) -> None:
+                 elsewhere: bool = False, every: int = 0, **kwargs: Any) -> None:
         button = 'role="button" tabindex="0"' if pick else ""
         names = [f'<span class="visually-hidden">{name}</span>' for name in pick] or captions
         figures = "".join(
             f'<figure data-tile="{i}" {button}><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
-            f"<figcaption>{names[i] if i < len(names) else ''}</figcaption></figure>" for i in range(tiles))
+            f"<figcaption>{names[i] if i < len(names) else ''}</figcaption></figure>" for i in range(0 if elsewhere else tiles))
         super().__init__(
-            html_template=f'<div class="live-view" data-view="{name}"><div class="live-tiles">{figures}</div>'
+            html_template=f'<div class="live-view" data-view="{name}" data-tiles="{tiles}" data-every="{every}"><div class="live-tiles">{figures}</div>'
                           f'<span id="{_id(name)}-alt" class="visually-hidden">{alt}</span>'
                           '<p class="live-status" role="status"></p></div>',
             js_on_load="window.playground.live.mount(element, props, trigger) /* 'pick' */",

@@ -86,6 +86,36 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
     return log_w.logsumexp(0) - math.log(len(log_w))
 
 
+def tightening(log_w: Tensor) -> Tensor:
+    """Estimates of L_K for K = 1, 2, 4, ..., each the mean over all disjoint groups of K of the same weights, in nats.
+
+    log_w: (2^m, ...), of independent draws. Returns (m + 1, ...): the first is the ELBO's estimate, the last `importance_weighted_bound`.
+    """
+    n = len(log_w)
+    assert n & (n - 1) == 0, n
+    return torch.stack([importance_weighted_bound(log_w.unflatten(0, (n // k, k)).transpose(0, 1)).mean(0)
+                        for k in (2**i for i in range(n.bit_length()))])
+
+
+def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """(1 - t) a + t b, the straight line. a, b: (D,), t: (N,) in [0, 1]. Returns (N, D)."""
+    return (1 - t[:, None]) * a + t[:, None] * b
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """The great circle from a to b, its length going from that of a to that of b. Shoemake 1985; White 2016 (arXiv:1609.04468).
+
+    a, b: (D,), t: (N,) in [0, 1]. Returns (N, D); the straight line where the two are parallel, opposite, or one is 0.
+    """
+    cos = F.cosine_similarity(a, b, dim=0).clamp(-1, 1)
+    omega = cos.acos()
+    if cos.abs() > 1 - 1e-6 or not a.any() or not b.any():
+        return lerp(a, b, t)
+    t = t[:, None]
+    length = (1 - t) * a.norm() + t * b.norm()
+    return length * (((1 - t) * omega).sin() * a / a.norm() + (t * omega).sin() * b / b.norm()) / omega.sin()
+
+
 def binarise(x: Tensor, generator: torch.Generator) -> Tensor:
     """Pixels drawn as Bernoulli(x): the binarised MNIST of Salakhutdinov & Murray 2008, drawn anew at each call.
 

@@ -3,7 +3,7 @@
 Codes are passed around in the order of the sliders: z[0] belongs to the dimension that carries most (the largest KL).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from .model import VAE, ModelConfig
 from .train import log_likelihood
 
 BATCH = 250                  # pictures per pass: enough to be fast, small enough to let the next request in
-ESTIMATE = 64                # samples of q(z | x) behind the numbers of one picture
+ESTIMATE = 256               # samples of q(z | x) behind the numbers of one picture
 
 register({
     "vae.derived": (
@@ -60,6 +60,24 @@ def decode(checkpoint: Checkpoint, z: Tensor) -> Tensor:
     return torch.cat([checkpoint.model.mean(part.to(where)).cpu() for part in by_dimension.split(BATCH)])
 
 
+def paths(a: Tensor, b: Tensor, n: int) -> Tensor:
+    """n codes from a to b along a straight line and along a great circle, (2, n, D). a, b: (D,)."""
+    t = torch.linspace(0, 1, n)
+    return torch.stack([maths.lerp(a, b, t), maths.slerp(a, b, t)])
+
+
+def foresight(checkpoint: Checkpoint, z: Tensor, sliders: Sequence[int], values: Sequence[float]) -> Tensor:
+    """What each slider would give at each of `values` with the others where they are: (sliders, values, C, H, W) in [0, 1].
+
+    z: (D,) in slider order. A slider beyond the code's dimensions changes nothing.
+    """
+    codes = z.repeat(len(sliders), len(values), 1)            # (S, V, D)
+    for row, slider in enumerate(sliders):
+        if slider < len(z):
+            codes[row, :, slider] = torch.tensor(values)
+    return decode(checkpoint, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
+
 @torch.no_grad()
 def images(name: str, n: int, seed: int) -> Tensor:
     """n pictures drawn from the prior, (n, C, H, W) in [0, 1]. The same (seed, index) is always the same picture."""
@@ -86,8 +104,12 @@ class Encoded:
     log_likelihood: float    # E_q log p(x | z), over ESTIMATE samples
     log_likelihood_error: float          # its standard error
     kl: float                # exact
-    bound: float             # the importance-weighted bound over the same samples
+    bounds: tuple[float, ...]            # the importance-weighted bound with K = 1, 2, 4, ..., ESTIMATE of the same samples
     samples: int = ESTIMATE
+
+    @property
+    def bound(self) -> float:
+        return self.bounds[-1]
 
     @property
     def elbo(self) -> float:
@@ -110,5 +132,5 @@ def encode(checkpoint: Checkpoint, x: Tensor, seed: int = 0) -> Encoded:
     return Encoded(
         x=x, mu=mu[0].cpu()[by_kl], sigma=(0.5 * logvar[0]).exp().cpu()[by_kl], x_hat=model.picture(out[0]).cpu(),
         log_likelihood=log_p.mean().item(), log_likelihood_error=log_p.std().item() / ESTIMATE**0.5,
-        kl=maths.kl_to_standard_normal(mu, logvar).item(), bound=maths.importance_weighted_bound(log_w).item(),
+        kl=maths.kl_to_standard_normal(mu, logvar).item(), bounds=tuple(maths.tightening(log_w)[:, 0].tolist()),
     )

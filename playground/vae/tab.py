@@ -10,7 +10,7 @@
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,11 @@ Z_MAX = 3.0          # +-3 std of the prior N(0, 1): 99.7 % of its mass on each 
 STEP = 0.01          # of the sliders; a code on them is rounded to it
 FIRST = 8            # sliders in sight; the rest are behind "more"
 SLIDERS = 32         # sliders in all; a model's further dimensions, which carry least, stay at 0
+TEMPERATURE_MAX = 2.0        # std of the draws: at 0 all are the decode of the mean, beyond 1 they leave the data
+WALK = 11            # pictures along a path
 STRIP = 16           # draws from the prior shown beside each other
+FORESIGHT = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)           # values of a slider whose results are shown under it
+STRIPS_MS = 180      # between two refreshments of those while a slider moves
 DEAD = 0.01          # nats: a dimension below carries nothing
 EXAMPLE = 3          # the digit on the pad when the tab opens
 
@@ -45,9 +49,11 @@ def build(tab: gr.Tab) -> None:
                 seed = parts.seed_box()
                 prior = gr.Button(t("vae.prior"), variant="primary", elem_id="vae-prior", size="md")
                 zero = gr.Button(t("vae.zero"), elem_id="vae-zero", size="md")
-            sliders = _sliders(range(FIRST))
+            sliders = _sliders(range(FIRST), "vae.strips")
+            strips = live.View("vae.strips", alt=both("vae.foresight"), tiles=FIRST, elsewhere=True, every=STRIPS_MS)
             with gr.Accordion(t("vae.more"), open=False):
-                sliders += _sliders(range(FIRST, SLIDERS))
+                sliders += _sliders(range(FIRST, SLIDERS), "vae.more")
+                more = live.View("vae.more", alt=both("vae.foresight"), tiles=SLIDERS - FIRST, elsewhere=True, every=STRIPS_MS)
             bars = parts.Bars(dead=DEAD, elem_id="vae-kl")
             gr.HTML(f'<p class="caption">{both("vae.bars")}</p>')
         with gr.Column(scale=3, min_width=280, elem_classes="held"):
@@ -56,8 +62,18 @@ def build(tab: gr.Tab) -> None:
                              ("vae.decode:ms", "vae.ms")))
     with gr.Column(elem_classes="section"):
         gr.HTML(_heading("vae.strip", "vae.strip.try"))
+        temperature = parts.Slider(0, TEMPERATURE_MAX, 1, step=0.05, label=t("vae.temperature"), elem_id="vae-temperature")
         strip = live.View("vae.prior", alt=both("vae.strip.alt"), tiles=STRIP, elem_classes="strip",
                           pick=[both("vae.strip.pick", i=i + 1, n=STRIP) for i in range(STRIP)])
+    with gr.Column(elem_classes="section", elem_id="vae-paths"):
+        gr.HTML(_heading("vae.paths", "vae.paths.try"))
+        with gr.Row(elem_classes="keep"):
+            keep_a = gr.Button(t("vae.keep.a"), size="sm", elem_id="vae-keep-a")
+            keep_b = gr.Button(t("vae.keep.b"), size="sm", elem_id="vae-keep-b")
+            gr.HTML(f'<a class="quiet gif" data-gif="vae.paths" href="#vae-paths">{both("vae.gif")}</a>', apply_default_css=False)
+        ends = [gr.Textbox("", visible=False), gr.Textbox("", visible=False)]         # the kept codes; "" a draw of the seed
+        walk = live.View("vae.paths", alt=both("vae.paths.alt"), tiles=2 * WALK, elem_classes="strip walk")
+        gr.HTML(_walk_numbers())
     with gr.Row(elem_classes="section", elem_id="vae-own"):
         with gr.Column(scale=3, min_width=280):
             gr.HTML(_heading("vae.own", "vae.own.try"))
@@ -67,8 +83,8 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(scale=2, min_width=220):
             pad = parts.Pad(alt=both("vae.pad"), elem_id="vae-pad")
         with gr.Column(scale=4, min_width=280):
-            encoded = live.View("vae.encode", alt=both("vae.encoded"), tiles=2,
-                                captions=(both("vae.seen"), both("vae.restored")))
+            encoded = live.View("vae.encode", alt=both("vae.encoded"), tiles=3,
+                                captions=(both("vae.seen"), both("vae.restored"), both("vae.difference")))
             gr.HTML(_numbers(("vae.encode:log_likelihood", "vae.log_likelihood"), ("vae.encode:kl", "vae.kl"),
                              ("vae.encode:elbo", "vae.elbo")))
     with gr.Column(elem_classes="section formulas"):
@@ -76,17 +92,25 @@ def build(tab: gr.Tab) -> None:
     panel = training.Panel("vae", config, checkpoint)
 
     decoded.follow(checkpoint=checkpoint, z=sliders)
-    strip.follow(checkpoint=checkpoint, seed=seed)
+    strips.follow(checkpoint=checkpoint, z=sliders)
+    more.follow(checkpoint=checkpoint, z=sliders)
+    strip.follow(checkpoint=checkpoint, seed=seed, temperature=temperature)
+    walk.follow(checkpoint=checkpoint, seed=seed, a=ends[0], b=ends[1])
     encoded.follow(checkpoint=checkpoint, x=pad)
     live.register("vae.decode", decode_frame)
+    live.register("vae.strips", partial(strips_frame, range(FIRST)))
+    live.register("vae.more", partial(strips_frame, range(FIRST, SLIDERS)))
     live.register("vae.prior", prior_frame)
+    live.register("vae.paths", paths_frame)
     live.register("vae.encode", encode_frame)
 
     quick = dict(show_progress="hidden", trigger_mode="always_last", api_visibility="private")      # queued: else no error shows
     prior.click(guarded(_another), [checkpoint, seed], [seed, *sliders], **quick)
     seed.input(guarded(_draw), [checkpoint, seed], sliders, **quick)
-    strip.pick(guarded(_draw_picked), [checkpoint, seed, strip], sliders, **quick)
+    strip.pick(guarded(_draw_picked), [checkpoint, seed, temperature, strip], sliders, **quick)
     zero.click(None, None, sliders, js=f"() => Array({SLIDERS}).fill(0)", queue=False, api_visibility="private")
+    for keep, end in zip((keep_a, keep_b), ends):
+        keep.click(None, sliders, end, js='(...z) => z.join(",").replace(/(,0)+$/, "")', queue=False, api_visibility="private")
     pad.release(guarded(_jump), [checkpoint, pad], sliders, **quick)
     for digit, button in enumerate(examples):
         button.click(guarded(partial(_example, digit)), checkpoint, [pad, *sliders], **quick)
@@ -98,9 +122,11 @@ def build(tab: gr.Tab) -> None:
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
         Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)),
         Field("x", [pad], _restore_drawing, default=None),
+        Field("temperature", [temperature], lambda text: [inputs.within("temperature", inputs.parsed(text), 0, TEMPERATURE_MAX)], default="1"),
+        *(Field(name, [end], _restore_code, default="") for name, end in zip("ab", ends)),
         *panel.fields,
-    ], views=[decoded, strip, encoded])
-    state.wire(lambda restored: _opening(restored) + panel.opening(restored), [checkpoint, seed, bars, pad, *sliders, *panel.outputs])
+    ], views=[decoded, strips, more, strip, walk, encoded])
+    state.wire(lambda restored: _opening(restored) + panel.opening(restored), [checkpoint, seed, bars, pad, temperature, *ends, *sliders, *panel.outputs])
 
     gr.api(guarded(vae_decode), api_name="vae_decode")
     gr.api(guarded(vae_encode), api_name="vae_encode")
@@ -115,12 +141,46 @@ def decode_frame(query: Mapping[str, str]) -> live.Frame:
     return _decoded(query.get("checkpoint"), inputs.numbers_in("z", query.get("z"), SLIDERS, -Z_MAX, Z_MAX, pad=True))
 
 
+def strips_frame(sliders: Sequence[int], query: Mapping[str, str]) -> live.Frame:
+    """Under each slider what FORESIGHT values of it would give, the others where they are now: one tile per slider."""
+    sample = _sample()
+    checkpoint = sample.load(query.get("checkpoint"))
+    code = _code_of(checkpoint, inputs.numbers_in("z", query.get("z"), SLIDERS, -Z_MAX, Z_MAX, pad=True))
+    pictures = sample.foresight(checkpoint, code, sliders, FORESIGHT)
+    return live.Frame(images.strip(pictures.flatten(0, 1)), {"z": code.tolist()})
+
+
 def prior_frame(query: Mapping[str, str]) -> live.Frame:
     """STRIP pictures decoded from draws of the prior."""
     sample = _sample()
     checkpoint = sample.load(query.get("checkpoint"))
-    z = sample.draw(checkpoint, STRIP, inputs.seed(inputs.parsed(query.get("seed"))))
+    z = _warmth(inputs.parsed(query.get("temperature", "1"))) * sample.draw(checkpoint, STRIP, inputs.seed(inputs.parsed(query.get("seed"))))
     return live.Frame(images.strip(sample.decode(checkpoint, z.clamp(-Z_MAX, Z_MAX))))
+
+
+def paths_frame(query: Mapping[str, str]) -> live.Frame:
+    """WALK decodes along the straight line from code a to code b, and WALK along the great circle, with ‖z‖ and log p(z) on both.
+
+    An end that is not kept is a draw of the seed.
+    """
+    import torch
+
+    from . import maths
+
+    sample = _sample()
+    checkpoint = sample.load(query.get("checkpoint"))
+    draws = sample.draw(checkpoint, 2, inputs.seed(inputs.parsed(query.get("seed")))).clamp(-Z_MAX, Z_MAX)
+    a, b = (_code_of(checkpoint, inputs.numbers_in(name, query[name], SLIDERS, -Z_MAX, Z_MAX, pad=True)) if query.get(name) else draw
+            for name, draw in zip("ab", draws))
+    codes = sample.paths(a, b, WALK)                          # (2, WALK, D)
+    pictures = sample.decode(checkpoint, codes.flatten(0, 1))
+    film = [images.strip(torch.stack([straight, round_])) for straight, round_ in zip(pictures[:WALK], pictures[WALK:])]
+    norms, log_priors = codes.norm(dim=-1), maths.log_standard_normal(codes)
+    return live.Frame(images.strip(pictures), {
+        **{f"{name}_{path}": row.tolist() for name, rows in {"norm": norms, "log_prior": log_priors}.items()
+           for path, row in zip(("straight", "round"), rows)},
+        "least_straight": norms[0].min().item(), "least_round": norms[1].min().item(), "typical": len(a) ** 0.5,
+    }, film)
 
 
 def encode_frame(query: Mapping[str, str]) -> live.Frame:
@@ -161,7 +221,7 @@ def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
 
 
 def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
-    """Values of model, seed, bars, pad and sliders when the tab opens: those of the URL, else a drawn digit and its code."""
+    """Values of model, seed, bars, pad, temperature, ends and sliders when the tab opens: those of the URL, else a drawn digit and its code."""
     [name] = restored.get("model", parts.checkpoint_names("vae")[:1])
     [seed] = restored.get("seed", [0])
     [drawing] = restored.get("x", [None])
@@ -169,7 +229,13 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     if drawing is None:
         drawing = _example_drawing(EXAMPLE)
     z = restored.get("z") or (_jump(name, drawing) if drawing else _draw(name, seed))
-    return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, *({**update, "value": value} for update, value in zip(updates, z))]
+    return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
+
+
+def _restore_code(text: str) -> list[str]:
+    """A kept code, as it stands in the URL."""
+    inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)
+    return [text]
 
 
 def _restore_drawing(text: str) -> list[str]:
@@ -197,8 +263,8 @@ def _draw(name: str, seed: Any) -> list[float]:
     return _on_sliders(executor.run(_code, name, seed, 0))
 
 
-def _draw_picked(name: str, seed: Any, index: Any) -> list[float]:
-    return _on_sliders(executor.run(_code, name, seed, index))
+def _draw_picked(name: str, seed: Any, temperature: Any, index: Any) -> list[float]:
+    return _on_sliders(executor.run(_code, name, seed, index, temperature))
 
 
 def _jump(name: str, drawing: Any) -> list[float] | list[dict]:
@@ -243,13 +309,21 @@ def _decoded(name: Any, z: list[float]) -> live.Frame:
 
     sample = _sample()
     checkpoint = sample.load(name)
-    code = torch.tensor(z[:checkpoint.model.config.latent])
-    code = torch.cat([code, torch.zeros(checkpoint.model.config.latent - len(code))])
+    code = _code_of(checkpoint, z)
     return live.Frame(images.to_uint8(sample.decode(checkpoint, code[None])[0]), {
         "z": code.tolist(), "log_prior": maths.log_standard_normal(code).item(), "norm": code.norm().item(),
         "latent": len(code), "typical": len(code) ** 0.5,
         "log_normaliser": maths.log_standard_normal(torch.zeros_like(code)).item(), "half_square": 0.5 * code.square().sum().item(),
     })
+
+
+def _code_of(checkpoint: Any, z: list[float]) -> Any:
+    """The sliders' values as a code of the model's length."""
+    import torch
+
+    code = torch.zeros(checkpoint.model.config.latent)
+    code[:len(z)] = torch.tensor(z[:len(code)])
+    return code
 
 
 def _encoded(name: Any, drawing: Any):
@@ -261,21 +335,25 @@ def _encoded(name: Any, drawing: Any):
 
 
 def _encoded_frame(name: Any, drawing: Any) -> live.Frame:
-    import torch
-
     encoded = _encoded(name, drawing)
-    return live.Frame(images.strip(torch.stack([encoded.x, encoded.x_hat])), _terms(encoded))
+    pictures = [images.to_rgb(encoded.x), images.to_rgb(encoded.x_hat), images.signed(encoded.x_hat - encoded.x)]
+    return live.Frame(np.concatenate(pictures, axis=1), _terms(encoded))
 
 
-def _code(name: Any, seed: Any, index: Any) -> list[float]:
+def _code(name: Any, seed: Any, index: Any, temperature: Any = 1) -> list[float]:
     sample = _sample()
     index = inputs.integer("index", index, 0, STRIP - 1)
-    return sample.draw(sample.load(name), 1, inputs.seed(seed), start=index)[0].clamp(-Z_MAX, Z_MAX).tolist()
+    z = _warmth(temperature) * sample.draw(sample.load(name), 1, inputs.seed(seed), start=index)[0]
+    return z.clamp(-Z_MAX, Z_MAX).tolist()
+
+
+def _warmth(temperature: Any) -> float:
+    return inputs.number("temperature", temperature, 0, TEMPERATURE_MAX)
 
 
 def _terms(encoded) -> dict[str, Any]:
     return {
-        "mu": encoded.mu.tolist(), "sigma": encoded.sigma.tolist(),
+        "bounds": encoded.bounds, "mu": encoded.mu.tolist(), "sigma": encoded.sigma.tolist(),
         "log_likelihood": encoded.log_likelihood, "log_likelihood_error": encoded.log_likelihood_error,
         "kl": encoded.kl, "elbo": encoded.elbo, "bound": encoded.bound, "gap": encoded.bound - encoded.elbo,
         "mu_squared": encoded.mu.square().sum().item(), "sigma_squared": encoded.sigma.square().sum().item(),
@@ -295,10 +373,26 @@ def _data_uri(picture: np.ndarray) -> str:
 # How it looks.
 
 
-def _sliders(indices: range) -> list[parts.Slider]:
+def _sliders(indices: range, strips: str) -> list[parts.Slider]:
+    """One slider per index, with its tile of the view `strips` below it."""
+    sliders = []
     with gr.Group(elem_classes="sliders"):
-        return [parts.Slider(-Z_MAX, Z_MAX, 0, step=STEP, label=f"z{i + 1}", min_width=180, elem_id=f"vae-z{i + 1}",
-                             buttons=["reset"]) for i in indices]
+        for tile, i in enumerate(indices):
+            with gr.Column(elem_classes="foreseen", min_width=180):
+                sliders.append(parts.Slider(-Z_MAX, Z_MAX, 0, step=STEP, label=f"z{i + 1}", elem_id=f"vae-z{i + 1}", buttons=["reset"]))
+                gr.HTML(f'<canvas class="foresight" width="196" height="28" data-mirror="{strips}:{tile}" data-slider="vae-z{i + 1}" '
+                        f'aria-hidden="true"></canvas>', js_on_load=None, apply_default_css=False)
+    return sliders
+
+
+def _walk_numbers() -> str:
+    """The two norms along the paths as one drawing, and the smallest of each."""
+    lines = "".join(f'<canvas class="norms" data-curve="vae.paths:norm_{path}" data-first="A" data-last="B" role="img" '
+                    f'aria-labelledby="vae-norm-{path}"></canvas>' for path in ("straight", "round"))
+    names = "".join(f'<span class="caption" id="vae-norm-{path}">{both(f"vae.paths.{path}")}</span>' for path in ("straight", "round"))
+    return (f'<div class="two">{lines}{names}</div>' + _numbers(
+        ("vae.paths:least_straight", "vae.paths.least.straight"), ("vae.paths:least_round", "vae.paths.least.round"),
+        ("vae.paths:typical", "vae.paths.typical")))
 
 
 def _heading(title: str, text: str) -> str:
@@ -343,9 +437,14 @@ def _formulas() -> None:
             gr.Markdown(t(key))
             with gr.Column():
                 gr.Markdown(f"$${formula}$$", **tex)
-                gr.HTML(f'<p class="substituted">{numbers}</p>')
+                gr.HTML(f'<p class="substituted">{numbers}</p>' + (_tightening() if key == "vae.f.gap" else ""))
     with gr.Accordion(t("vae.notes"), open=False):
         gr.Markdown(t("vae.notes.text"))
+
+
+def _tightening() -> str:
+    return ('<canvas class="tightening" data-curve="vae.encode:bounds" data-first="K = 1" data-last="K = 256" role="img" '
+            f'aria-labelledby="vae-tightening"></canvas><p class="caption" id="vae-tightening">{both("vae.tightening")}</p>')
 
 
 def _now(name: str) -> str:

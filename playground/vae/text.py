@@ -20,6 +20,10 @@ TEXT = {
     # sliders and picture
     "vae.slide": ("Walk the latent space", "在隐空间中漫游"),
     "vae.more": ("More dimensions (they carry less)", "更多维度（携带的信息更少）"),
+    "vae.foresight": (
+        "Under each slider, what it would give at −3, −2, … 3 with the others where they are now",
+        "每个滑块下方：其余滑块不动时，它取 −3、−2……3 所得到的结果",
+    ),
     "vae.prior": ("Sample the prior", "从先验中采样"),
     "vae.zero": ("Back to zero", "全部归零"),
     "vae.decoded": ("The digit decoded from the sliders' code", "由滑块上的编码解码出的数字"),
@@ -37,8 +41,25 @@ TEXT = {
         "Click one to put it on the sliders.",
         "z ~ N(0, I)，再解码。换一个种子得到另外十六个；上方的按钮换到下一个种子并取其第一个样本。点击其中一个即可放到滑块上。",
     ),
+    "vae.temperature": ("Temperature: z ~ N(0, T² I)", "温度 T：z ~ N(0, T² I)"),
     "vae.strip.alt": ("Sixteen digits decoded from samples of the prior", "由先验采样解码出的十六个数字"),
     "vae.strip.pick": ("Sample {i} of {n}: put it on the sliders", "第 {i} 个样本，共 {n} 个：放到滑块上"),
+    # two paths
+    "vae.paths": ("Two paths from A to B", "从 A 到 B 的两条路"),
+    "vae.paths.try": (
+        "Keep two codes and walk from one to the other: above along the straight line, below along the great circle. In many "
+        "dimensions almost all of the prior lies on a shell of radius √D; notice that the straight line cuts through its hollow inside.",
+        "保存两个编码，从一个走到另一个：上排沿直线，下排沿大圆。在高维中，先验几乎全部集中在半径 √D 的球壳上；注意直线会穿过它空心的内部。",
+    ),
+    "vae.keep.a": ("Keep the sliders' code as A", "把滑块上的编码存为 A"),
+    "vae.keep.b": ("… as B", "……存为 B"),
+    "vae.gif": ("Save both as a GIF", "存为 GIF"),
+    "vae.paths.alt": ("Eleven decodes along the straight line above, eleven along the great circle below", "上排是沿直线的十一个解码结果，下排是沿大圆的十一个"),
+    "vae.paths.straight": ("‖z‖ along the straight line", "直线上的 ‖z‖"),
+    "vae.paths.round": ("‖z‖ along the great circle", "大圆上的 ‖z‖"),
+    "vae.paths.least.straight": ("smallest ‖z‖, straight", "直线上最小的 ‖z‖"),
+    "vae.paths.least.round": ("smallest ‖z‖, round", "大圆上最小的 ‖z‖"),
+    "vae.paths.typical": ("√D, the shell", "√D，球壳半径"),
     # your own digit
     "vae.own": ("Your own digit", "您自己的数字"),
     "vae.own.try": (
@@ -50,6 +71,11 @@ TEXT = {
     "vae.example": ("or pick an example", "或选择一个示例"),
     "vae.seen": ("x, as the encoder sees it", "编码器看到的 x"),
     "vae.restored": ("x̂, decoded from μ", "由 μ 解码出的 x̂"),
+    "vae.difference": ("x̂ − x: orange more, blue less", "x̂ − x：橙色偏多，蓝色偏少"),
+    "vae.tightening": (
+        "L<sub>K</sub> of your digit as K grows: from the lower bound towards log p(x)",
+        "您的数字的 L<sub>K</sub> 随 K 增大：从下界逼近 log p(x)",
+    ),
     "vae.encoded": ("Your digit beside its reconstruction", "您的数字和它的重建"),
     "vae.log_likelihood": ("E<sub>q</sub> log p(x | z), nats", "E<sub>q</sub> log p(x | z)，奈特"),
     "vae.kl": ("KL(q ‖ p), nats", "KL(q ‖ p)，奈特"),

@@ -9,6 +9,21 @@ from PIL import Image
 WAIT = 30_000                # ms; a busy machine may be slow, a wrong page stays wrong
 
 
+# Move a range input along a sine for some seconds, 60 events a second; how many came about.
+DRAG = """async ([selector, seconds]) => {
+    const knob = document.querySelector(selector), begun = performance.now();
+    let events = 0;
+    await new Promise(done => { const timer = setInterval(() => {
+        const now = (performance.now() - begun) / 1000;
+        if (now > seconds) { clearInterval(timer); return done(); }
+        knob.value = (2.9 * Math.sin(3 * now)).toFixed(2);
+        knob.dispatchEvent(new Event('input', { bubbles: true }));
+        events++;
+    }, 1000 / 60); });
+    return events / seconds;
+}"""
+
+
 def wait_for_frames(page, *views: str, after: dict[str, int] | None = None) -> None:
     """Until each view has drawn (more than `after` of) its frames and no request of it is under way."""
     for view in views:

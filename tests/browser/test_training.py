@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser.screen import WAIT, drag, frames, numbers, pixels, slider, wait_for_frames
+from browser.screen import DRAG, WAIT, drag, frames, numbers, pixels, slider, wait_for_frames
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from gradio_client import Client
+from PIL import Image
 
 from browser.screen import (
-    circle, drag, fetched, frames, numbers, pixels, slider, slider_values, strokes, wait_for_frames,
+    DRAG, circle, drag, fetched, frames, numbers, pixels, slider, slider_values, strokes, wait_for_frames,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -297,21 +298,91 @@ def test_after_the_server_was_killed_and_started_again_the_view_catches_up(start
     assert numbers(page, "vae.decode")["z"][0] == pytest.approx(float(slider(page, 1).input_value()), abs=1e-6)
 
 
+# ---- foresight, temperature, paths ------------------------------------------------------------------------------
+
+
+def foreseen(page, i: int) -> np.ndarray:
+    """What stands under slider i, (7, 28, 28)."""
+    return pixels(page, f"[data-slider='vae-z{i}']").reshape(28, 7, 28).transpose(1, 0, 2)
+
+
+def test_under_a_slider_stands_what_it_would_give_with_the_others_where_they_are_now(visit):
+    page = visit()
+    wait_for_frames(page, "vae.strips")
+    before, n = foreseen(page, 3), frames(page, "vae.strips")
+    drag(page, slider(page, 1), to=0.95, steps=40)
+    wait_for_frames(page, "vae.strips", after={"vae.strips": n})
+    page.wait_for_timeout(600)
+    assert np.abs(foreseen(page, 3).astype(int) - before).mean() > 2, "another z1, other foresight under z3"
+    z = numbers(page, "vae.strips")["z"]
+    assert z == pytest.approx(numbers(page, "vae.decode")["z"]), "exact at rest"
+    for column, value in enumerate(range(-3, 4)):             # and it is what the slider then gives
+        code = [*z[:2], value, *z[3:]]
+        given = fetched(page, f"/live/vae.decode?checkpoint=vae-mnist&z={','.join(map(str, code))}")
+        assert np.abs(foreseen(page, 3)[column].astype(int) - given).max() <= 1
+
+
+def test_the_strips_refresh_while_the_slider_moves(visit):
+    page = visit()
+    wait_for_frames(page, "vae.strips")
+    n = frames(page, "vae.strips")
+    events = page.evaluate(DRAG, ["#vae-z1 input[type=range]", 3])
+    refreshed = (frames(page, "vae.strips") - n) / 3
+    print(f"\nstrips refreshed {refreshed:.1f} times a second at {events:.0f} events")
+    assert refreshed >= min(4, events / 6), "five times a second where the machine follows the finger at all"
+
+
+def test_more_dimensions_have_their_strips_once_unfolded(visit):
+    page = visit()
+    assert page.locator("[data-slider='vae-z9']").count() == 0
+    page.locator("#vae-sliders .label-wrap").click()
+    wait_for_frames(page, "vae.more")
+    assert foreseen(page, 9).std() > 20
+
+
+def test_at_temperature_zero_all_draws_are_the_decode_of_the_mean(visit):
+    page = visit()
+    n = frames(page, "vae.prior")
+    tiles = lambda: np.stack([pixels(page, f"#live-vae-prior [data-tile='{i}'] canvas") for i in range(16)])     # noqa: E731
+    assert tiles().std(axis=0).mean() > 10
+    knob = page.locator("#vae-temperature input[type=range]")
+    knob.focus()
+    page.keyboard.press("Home")
+    wait_for_frames(page, "vae.prior", after={"vae.prior": n})
+    page.wait_for_timeout(400)
+    assert (tiles() == tiles()[0]).all()
+    np.testing.assert_array_equal(tiles()[0], fetched(page, "/live/vae.decode?checkpoint=vae-mnist&z="))
+
+
+def test_two_paths_join_the_kept_codes_and_are_saved_as_a_gif(visit):
+    page = visit()
+    wait_for_frames(page, "vae.paths")
+    kept, n = pixels(page, DECODED), frames(page, "vae.paths")
+    page.click("#vae-keep-a")
+    wait_for_frames(page, "vae.paths", after={"vae.paths": n})
+    page.wait_for_timeout(400)
+    for row in (0, 11):
+        assert np.abs(pixels(page, f"#live-vae-paths [data-tile='{row}'] canvas").astype(int) - kept).max() <= 2
+    n = frames(page, "vae.paths")
+    page.click("#vae-prior")
+    page.wait_for_timeout(800)
+    page.click("#vae-keep-b")
+    wait_for_frames(page, "vae.paths", after={"vae.paths": n})
+    page.wait_for_timeout(400)
+    now = numbers(page, "vae.paths")
+    assert now["norm_straight"][0] == pytest.approx(now["norm_round"][0]) and now["norm_straight"][-1] == pytest.approx(now["norm_round"][-1])
+    assert min(now["norm_straight"]) < min(now["norm_round"]) - 0.1, "the straight line cuts through the inside of the shell"
+    with page.expect_download() as download:
+        page.click("a[data-gif='vae.paths']")
+    film = Image.open(download.value.path())
+    assert film.format == "GIF" and film.n_frames == 20 and film.size == (2 * 28 * 8, 28 * 8)
+    other = visit(path=f"/?{urlsplit(page.url).query}")
+    wait_for_frames(other, "vae.paths")
+    other.wait_for_timeout(500)
+    assert numbers(other, "vae.paths") == {**now, "ms": numbers(other, "vae.paths")["ms"]}, "the kept codes are in the URL"
+
+
 # ---- how it feels ----------------------------------------------------------------------------------------------
-
-DRAG = """async ([selector, seconds]) => {
-    const knob = document.querySelector(selector), begun = performance.now();
-    let events = 0;
-    await new Promise(done => { const timer = setInterval(() => {
-        const now = (performance.now() - begun) / 1000;
-        if (now > seconds) { clearInterval(timer); return done(); }
-        knob.value = (2.9 * Math.sin(3 * now)).toFixed(2);
-        knob.dispatchEvent(new Event('input', { bubbles: true }));
-        events++;
-    }, 1000 / 60); });
-    return events / seconds;
-}"""
-
 
 def test_the_live_view_redraws_at_least_twice_as_often_as_the_same_decoder_behind_gr_image(visit, start_app, open_page,
                                                                                           record_property):

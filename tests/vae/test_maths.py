@@ -249,6 +249,53 @@ def test_every_bound_of_a_linear_gaussian_model_with_its_exact_posterior_is_log_
 # ---- binarisation ----------------------------------------------------------------------------------------------
 
 
+def test_tightening_begins_at_the_elbo_ends_at_the_bound_of_all_and_rises_between():
+    log_w = torch.randn(256, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 - 90
+    bounds = maths.tightening(log_w)
+    assert bounds.shape == (9, 5)
+    torch.testing.assert_close(bounds[0], log_w.mean(0))
+    torch.testing.assert_close(bounds[-1], maths.importance_weighted_bound(log_w))
+    assert (bounds.diff(dim=0) >= 0).all(), "Jensen, on the same weights: the mean of two logs is at most the log of their mean"
+
+
+def test_tightening_is_the_mean_over_disjoint_groups_by_hand():
+    log_w = torch.tensor([0.0, 1.0, -2.0, 3.0], dtype=torch.float64)[:, None]
+    pairs = (math.log((1 + math.e) / 2) + math.log((math.exp(-2) + math.exp(3)) / 2)) / 2
+    assert maths.tightening(log_w)[1].item() == pytest.approx(pairs)
+
+
+@pytest.mark.parametrize("walk", [maths.lerp, maths.slerp])
+def test_a_path_begins_at_a_and_ends_at_b(walk):
+    a, b = torch.randn(2, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    path = walk(a, b, torch.linspace(0, 1, 7, dtype=torch.float64))
+    torch.testing.assert_close(path[0], a)
+    torch.testing.assert_close(path[-1], b)
+
+
+def test_slerp_agrees_with_scipy_s_rotations_in_the_plane_of_its_ends():
+    from scipy.spatial.transform import Rotation, Slerp
+
+    a, b = torch.tensor([2.0, 0, 0], dtype=torch.float64), torch.tensor([0, 1.2, 1.6], dtype=torch.float64)
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)
+    axis = np.cross(a, b) / np.linalg.norm(np.cross(a, b))
+    angle = math.acos(float(a @ b) / 4)
+    turned = Slerp([0, 1], Rotation.from_rotvec([0 * axis, angle * axis]))(t.numpy()).apply(a.numpy())
+    torch.testing.assert_close(maths.slerp(a, b, t), torch.from_numpy(turned))
+
+
+def test_slerp_keeps_the_length_that_a_straight_line_loses():
+    a, b = torch.randn(2, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    t = torch.linspace(0, 1, 11, dtype=torch.float64)
+    torch.testing.assert_close(maths.slerp(a, b, t).norm(dim=1), (1 - t) * a.norm() + t * b.norm())
+    assert maths.lerp(a, b, t).norm(dim=1).min() < 0.9 * min(a.norm(), b.norm())
+
+
+@pytest.mark.parametrize("a, b", [([1.0, 2], [2.0, 4]), ([1.0, 2], [-1.0, -2]), ([0.0, 0], [1.0, 1]), ([0.0, 0], [0.0, 0])])
+def test_slerp_is_the_straight_line_where_there_is_no_one_circle(a, b):
+    a, b, t = torch.tensor(a), torch.tensor(b), torch.linspace(0, 1, 5)
+    torch.testing.assert_close(maths.slerp(a, b, t), maths.lerp(a, b, t))
+
+
 def test_binarise_draws_each_pixel_with_its_own_probability():
     p, n = torch.tensor([0.0, 0.02, 0.3, 0.5, 0.9, 1.0]), 100_000
     drawn = maths.binarise(p.expand(n, 6), seeded())

@@ -159,9 +159,9 @@ def test_the_numbers_of_a_picture_agree_with_torch_distributions(checkpoint):
         log_w.append(log_p[-1] + (prior.log_prob(z) - q.log_prob(z)).sum())
     log_p, log_w = torch.stack(log_p), torch.stack(log_w)
 
-    assert encoded.samples == len(log_p) == 64
+    assert encoded.samples == len(log_p) == 256
     assert encoded.log_likelihood == pytest.approx(log_p.mean().item(), rel=1e-4)
-    assert encoded.log_likelihood_error == pytest.approx(log_p.std().item() / 8, rel=1e-2)
+    assert encoded.log_likelihood_error == pytest.approx(log_p.std().item() / 16, rel=1e-2)
     assert encoded.kl == pytest.approx(D.kl_divergence(q, prior).sum().item(), rel=1e-4)
     assert encoded.bound == pytest.approx(((log_w - log_w.max()).exp().mean().log() + log_w.max()).item(), rel=1e-4)
     assert encoded.elbo == pytest.approx(encoded.log_likelihood - encoded.kl)
@@ -233,3 +233,27 @@ def test_cuda_agrees_with_the_cpu():
             assert (a.mu - b.mu).abs().max() <= 1 / 255 and (a.x_hat - b.x_hat).abs().max() <= 1 / 255
             assert b.kl == pytest.approx(a.kl, rel=1e-2) and b.log_likelihood == pytest.approx(a.log_likelihood, rel=1e-2)
             assert maths.elbo(a.log_likelihood, a.kl) == a.elbo
+
+
+def test_foresight_is_the_decode_of_the_code_with_one_slider_moved(checkpoint):
+    z = sample.draw(checkpoint, 1, 3)[0]
+    values = (-2.0, 0.5, 3.0)
+    found = sample.foresight(checkpoint, z, [0, 2, 40], values)
+    assert found.shape[:2] == (3, 3)
+    for row, slider in enumerate((0, 2)):
+        for column, value in enumerate(values):
+            moved = z.clone()
+            moved[slider] = value
+            torch.testing.assert_close(found[row, column], sample.decode(checkpoint, moved[None])[0], atol=1e-5, rtol=1e-4)
+    for column in range(3):                                   # a slider that the model does not have
+        torch.testing.assert_close(found[2, column], sample.decode(checkpoint, z[None])[0], atol=1e-5, rtol=1e-4)
+
+
+def test_two_paths_share_their_ends(checkpoint):
+    a, b = sample.draw(checkpoint, 2, 5)
+    straight, round_ = sample.paths(a, b, 5)
+    for path in (straight, round_):
+        torch.testing.assert_close(path[0], a)
+        torch.testing.assert_close(path[-1], b)
+    torch.testing.assert_close(straight[2], (a + b) / 2)
+    assert round_[2].norm() > straight[2].norm()
