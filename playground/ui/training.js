@@ -39,7 +39,7 @@
         if (!this.inSight) return;
         if (!this.measured) { this.measured = true; trigger("measure"); }      // a second of work: not before someone looks
         this.ask();
-      }).observe(root);
+      }, { rootMargin: "4000px" }).observe(root);            // unfolded, if further down
       new ResizeObserver(() => this.draw()).observe(curve);
       document.addEventListener("visibilitychange", () => { if (!document.hidden && this.inSight) this.ask(); });
     }
@@ -52,11 +52,11 @@
     fetch(rest) { return fetch(this.url(rest), { headers: { "X-Visitor": visitor }, signal: AbortSignal.timeout(15000) }); }
 
     choose(name, publish = true) {
+      if (publish && this.props.value !== name) this.props.value = name;         // into the URL, with the tab's other controls
       if (name === this.chosen && this.lines.length) return;
       this.pause();
       this.reset();
       this.chosen = name;
-      if (publish && this.props.value !== name) this.props.value = name;
       this.ask();
     }
     async ask() {
@@ -99,29 +99,38 @@
       this.draw();
     }
     list() {
-      const items = this.runs.map((run) => {
-        const item = document.createElement("li"), button = document.createElement("button"), bar = document.createElement("i");
-        button.type = "button";
+      const list = this.part(".runs"), known = new Map([...list.children].map((item) => [item.firstChild.dataset.run, item]));
+      const items = this.runs.map((run) => known.get(run.name) ?? this.row(run));
+      if (items.length !== list.children.length || items.some((item, i) => item !== list.children[i])) list.replaceChildren(...items);
+      this.runs.forEach((run, i) => {                    // in place: a row that is being clicked must stay the same
+        const button = items[i].firstChild, [, state, note, bar] = button.children;
         button.className = `run-row ${run.state}`;
         button.setAttribute("aria-pressed", String(run.name === this.chosen));
-        button.dataset.run = run.name;
-        const name = document.createElement("b");
-        name.textContent = run.name;
-        const state = this.word(run.state);
-        state.className = "state";
-        const note = document.createElement("span");
-        note.className = "note";
-        note.append(...this.note(run));
         bar.style.setProperty("--share", run.steps ? this.step(run) / run.steps : 0);
-        button.append(name, state, note, bar);
-        button.addEventListener("click", () => this.choose(run.name));
-        item.append(button);
-        return item;
+        this.put(state, run.state, () => [this.word(run.state)]);
+        const said = this.note(run);
+        this.put(note, said.map((node) => node.textContent).join(), () => said);
       });
-      const list = this.part(".runs"), focused = list.contains(document.activeElement) && document.activeElement.dataset.run;
-      list.replaceChildren(...items);
-      if (focused) list.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
       this.part(".none").hidden = this.runs.length > 0;
+    }
+    row(run) {
+      const item = document.createElement("li"), button = document.createElement("button"), name = document.createElement("b");
+      const [state, note, bar] = ["span", "span", "i"].map((kind) => document.createElement(kind));
+      button.type = "button";
+      button.dataset.run = run.name;
+      name.textContent = run.name;
+      state.className = "state";
+      note.className = "note";
+      button.append(name, state, note, bar);
+      button.addEventListener("click", () => this.choose(run.name));
+      item.append(button);
+      return item;
+    }
+    /* Fill a node anew where what it says has changed. */
+    put(node, key, content) {
+      if (node.dataset.said === key) return;
+      node.dataset.said = key;
+      node.replaceChildren(...content());
     }
     /* Updates done: what was last reported of the chosen one, which is newer than what was last saved. */
     step(run) {
@@ -146,17 +155,13 @@
       const command = this.part(".command");
       if (command.textContent !== this.command) command.textContent = this.command;
       const error = this.part(".run-error"), said = run.error?.[document.documentElement.dataset.lang] || run.error?.en || "";
-      const why = run.state === "interrupted" ? this.word("died") : document.createTextNode(said);
-      if (error.dataset.said !== run.state + said) { error.dataset.said = run.state + said; error.replaceChildren(why); }
+      this.put(error, run.state + said, () => [run.state === "interrupted" ? this.word("died") : document.createTextNode(said)]);
       const active = run.state === "running" || run.state === "queued", begun = run.state !== "queued";
       const wanted = [
         active && "stop", !active && run.state !== "finished" && "resume",
         run.usable && "use", run.best && "best", run.usable && "download", begun && "same", begun && "new", "delete",
       ].filter(Boolean);
-      const actions = this.part(".actions");
-      if (actions.dataset.key === wanted.join()) return;
-      actions.dataset.key = wanted.join();
-      actions.replaceChildren(...wanted.map((what) => {
+      this.put(this.part(".actions"), [run.name, ...wanted].join(), () => wanted.map((what) => {     // "really?" is asked of one run
         const button = document.createElement("button");
         button.type = "button";
         button.className = `quiet ${what}`;

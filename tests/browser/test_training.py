@@ -77,16 +77,16 @@ def choose(page, name: str) -> None:
 
 
 def state(page, name: str) -> str:
-    return page.evaluate("name => playground.training.board('vae').runs.find(run => run.name === name)?.state", name)
+    return page.evaluate("name => playground.training.board('vae')?.runs.find(run => run.name === name)?.state", name)
 
 
 def wait_for_state(page, name: str, *wanted: str, timeout=60_000) -> None:
-    page.wait_for_function("([name, wanted]) => wanted.includes(playground.training.board('vae').runs.find(run => run.name === name)?.state)",
+    page.wait_for_function("([name, wanted]) => wanted.includes(playground.training.board('vae')?.runs.find(run => run.name === name)?.state)",
                            arg=[name, list(wanted)], timeout=timeout)
 
 
 def wait_for_frames_of_film(page, n: int) -> None:
-    page.wait_for_function("n => playground.training.board('vae').frames.length >= n", arg=n, timeout=60_000)
+    page.wait_for_function("n => playground.training.board('vae')?.frames.length >= n", arg=n, timeout=60_000)
 
 
 def act(page, what: str) -> None:
@@ -98,7 +98,7 @@ def delete(page, name: str) -> None:
     act(page, "delete")
     assert state(page, name), "one click alone deletes nothing"
     act(page, "delete")
-    page.wait_for_function("name => !playground.training.board('vae').runs.some(run => run.name === name)", arg=name, timeout=60_000)
+    page.wait_for_function("name => !playground.training.board('vae')?.runs.some(run => run.name === name)", arg=name, timeout=60_000)
 
 
 def drawn(page, selector: str) -> np.ndarray:
@@ -132,7 +132,7 @@ def test_a_run_started_by_a_click_is_watched_to_its_end_and_used_without_a_reloa
     seconds, updates = estimated(page, high=12)               # the updates are fitted to the time that was chosen
     page.evaluate("window.same = true")
     page.click("#vae-start")
-    page.wait_for_function("playground.training.board('vae').runs[0]?.state === 'running'", timeout=60_000)
+    page.wait_for_function("playground.training.board('vae')?.runs[0]?.state === 'running'", timeout=60_000)
     name = page.evaluate("playground.training.board('vae').chosen")
     assert re.fullmatch(r"vae-glyphs-10s-[0-9a-f]{8}", name)
     wait_for_frames_of_film(page, 3)
@@ -245,11 +245,12 @@ def test_settings_out_of_range_are_refused_in_one_sentence_and_nothing_is_starte
     page.wait_for_selector("#vae-estimate .refused >> text=应为 2 到 64 之间的整数")
     page.click("#vae-start")
     page.wait_for_selector(".toast-wrap >> text=应为 2 到 64 之间的整数")
-    assert page.evaluate("playground.training.board('vae').runs.every(run => run.state !== 'running')")
+    assert page.evaluate("playground.training.board('vae')?.runs.every(run => run.state !== 'running')")
 
 
 def test_a_data_set_that_is_not_there_is_said_before_the_click(visit, start_app, tmp_path):
-    empty = start_app("--data-root", str(tmp_path), HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
+    empty = start_app("--data-root", str(tmp_path), HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9",
+                      NO_PROXY="127.0.0.1,localhost")
     page = visit(base=empty)
     page.wait_for_selector("#vae-estimate .refused >> text=These sets work now: glyphs, shapes", timeout=60_000)
 
@@ -318,7 +319,7 @@ def test_on_a_public_host_a_run_is_seen_by_its_own_browser_alone_and_limits_are_
     wait_for_frames_of_film(page, 2)
     stranger = visit(base=public)
     stranger.wait_for_timeout(1500)
-    assert stranger.evaluate("playground.training.board('vae').runs") == []
+    assert stranger.evaluate("playground.training.board('vae')?.runs") == []
     for path in (f"/runs/vae/{name}/film/0", f"/runs/vae/{name}/download"):
         assert httpx.get(public.url + path, headers={"x-visitor": "f" * 32}, timeout=60).status_code == 404
     assert name not in httpx.get(f"{public.url}/runs/vae", timeout=60).text
@@ -349,8 +350,8 @@ def test_the_emoji_zip_becomes_a_data_set_and_a_model_in_colour(visit, host):
     page.locator("#vae-time label", has_text="10 s").click()
     estimated(page, high=12)
     page.click("#vae-start")
-    page.wait_for_function("playground.training.board('vae').runs[0]?.name.startsWith('vae-my-noto-emoji')", timeout=60_000)
-    name = page.evaluate("playground.training.board('vae').runs[0].name")
+    page.wait_for_function("playground.training.board('vae')?.runs[0]?.name.startsWith('vae-my-noto-emoji')", timeout=60_000)
+    name = page.evaluate("playground.training.board('vae')?.runs[0].name")
     wait_for_state(page, name, "finished", timeout=120_000)
     n = frames(page, "vae.decode")
     act(page, "use")
