@@ -88,6 +88,8 @@ def _sit(name: str, config: Any, folder: Path, report: Callable[[Progress], None
                     return sitting.tell("stopped")
                 return sitting.train(report or (lambda progress: None), stopping)
         except PlaygroundError as error:
+            if error.key == "state.diverged":                 # what was good until then can be used
+                sitting._publish_saved(runs.STATE, runs.CHECKPOINT)
             sitting.fail(error.sentences())
             raise
         except Exception:
@@ -230,10 +232,15 @@ class Sitting:
 
     def _publish_best(self) -> None:
         """The best state's model beside the last one's, where they are not the same."""
-        if 0 < self.now.best < self.now.step and (self.folder / runs.BEST).exists():
+        if 0 < self.now.best < self.now.step:
+            self._publish_saved(runs.BEST, runs.BEST_CHECKPOINT)
+
+    def _publish_saved(self, file: str, to: str) -> None:
+        """The model of a state as it was saved, if it was."""
+        if (self.folder / file).exists():
             state = self.recipe.init(self.config)
-            states.restore(self.folder / runs.BEST, state)
-            self._publish(state, runs.BEST_CHECKPOINT)
+            states.restore(self.folder / file, state)
+            self._publish(state, to)
 
     def tell(self, state: runs.State, error: Mapping[str, str] = {}) -> Status:
         self.now = dataclasses.replace(self.now, state=state, steps=self.config.steps, error=error)

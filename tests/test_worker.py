@@ -393,6 +393,7 @@ def test_a_run_that_diverges_stops_with_a_sentence_and_keeps_its_last_good_state
     sitting = worker.Sitting("toy", CONFIG, tmp_path / "run")
     sitting._restore(state)
     assert state.step == 12 and all(p.isfinite().all() for p in state.model.parameters())
+    assert checkpoints.entry("run").config["made"]["updates"] == 12, "and its model can be used"
 
 
 def test_a_full_disk_while_saving_is_one_sentence_and_the_save_before_it_resumes(tmp_path, unbroken, monkeypatch):

@@ -260,6 +260,8 @@ class Panel:
         return self.api_runs(visitor)
 
     def _start(self, settings: Sequence[Any], visitor: str) -> str:
+        if jobs.public() and not visitor:                     # a run that nobody could see, stop or delete
+            raise PlaygroundError("page.call")
         config, measured, pictures = self.plan(*settings)
         time = settings[1]
         base = self.config.suited(time, config.dataset)

@@ -105,8 +105,8 @@ def build(tab: gr.Tab) -> None:
     live.register("vae.encode", encode_frame)
 
     quick = dict(show_progress="hidden", trigger_mode="always_last", api_visibility="private")      # queued: else no error shows
-    prior.click(guarded(_another), [checkpoint, seed], [seed, *sliders], **quick)
-    seed.input(guarded(_draw), [checkpoint, seed], sliders, **quick)
+    prior.click(guarded(_another), [checkpoint, seed, temperature], [seed, *sliders], **quick)
+    seed.input(guarded(_draw), [checkpoint, seed, temperature], sliders, **quick)
     strip.pick(guarded(_draw_picked), [checkpoint, seed, temperature, strip], sliders, **quick)
     zero.click(None, None, sliders, js=f"() => Array({SLIDERS}).fill(0)", queue=False, api_visibility="private")
     for keep, end in zip((keep_a, keep_b), ends):
@@ -228,7 +228,7 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     bars, *updates = _describe(name)
     if drawing is None:
         drawing = _example_drawing(EXAMPLE)
-    z = restored.get("z") or (_jump(name, drawing) if drawing else _draw(name, seed))
+    z = restored.get("z") or (_jump(name, drawing) if drawing else _draw(name, seed, *restored.get("temperature", [1])))
     return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
 
 
@@ -253,14 +253,14 @@ def _describe(name: str) -> list[Any]:
     return [kl, *(gr.update(visible=i < len(kl)) for i in range(SLIDERS))]
 
 
-def _another(name: str, seed: Any) -> list[Any]:
+def _another(name: str, seed: Any, temperature: Any) -> list[Any]:
     """The next seed, and its first draw from the prior."""
     following = (inputs.seed(seed) + 1) % (inputs.SEED_MAX + 1)
-    return [following, *_draw(name, following)]
+    return [following, *_draw(name, following, temperature)]
 
 
-def _draw(name: str, seed: Any) -> list[float]:
-    return _on_sliders(executor.run(_code, name, seed, 0))
+def _draw(name: str, seed: Any, temperature: Any = 1) -> list[float]:
+    return _on_sliders(executor.run(_code, name, seed, 0, temperature))
 
 
 def _draw_picked(name: str, seed: Any, temperature: Any, index: Any) -> list[float]:

@@ -89,6 +89,11 @@ def wait_for_frames_of_film(page, n: int) -> None:
     page.wait_for_function("n => playground.training.board('vae')?.frames.length >= n", arg=n, timeout=60_000)
 
 
+def wait_for_the_film(page) -> None:
+    """Until a frame stands on its canvas, which is 300 pixels wide before."""
+    page.wait_for_function("document.querySelector('#vae-board .film canvas').width !== 300", timeout=WAIT)
+
+
 def act(page, what: str) -> None:
     page.locator(f"#vae-board .actions [data-do='{what}']").click(timeout=WAIT)
 
@@ -136,6 +141,7 @@ def test_a_run_started_by_a_click_is_watched_to_its_end_and_used_without_a_reloa
     name = page.evaluate("playground.training.board('vae').chosen")
     assert re.fullmatch(r"vae-glyphs-10s-[0-9a-f]{8}", name)
     wait_for_frames_of_film(page, 3)
+    wait_for_the_film(page)
     first = drawn(page, FILM)
     begun = page.evaluate("playground.training.board('vae').lines.length")
     wait_for_state(page, name, "finished")
@@ -175,6 +181,7 @@ def test_the_film_is_scrubbed_and_played_and_the_marker_follows_on_the_curve(vis
     wait_for_frames_of_film(page, 12)
     act(page, "stop")
     wait_for_state(page, name, "stopped")
+    wait_for_the_film(page)
     reel = page.locator("#vae-board .reel input")
     last, curve = drawn(page, FILM), drawn(page, CURVE)
     reel.focus()
