@@ -315,6 +315,16 @@ def test_the_tabs_stand_in_the_order_of_the_families(config):
     assert [c["props"]["id"] for c in config["components"] if c["type"] == "tabitem"] == list(families.FAMILIES)
 
 
+def test_the_config_of_the_page_is_data_alone(config):
+    """It is copied anew for every visitor: a function in it would bring all it knows (as one did, 0.4 s for each)."""
+    def kinds(value):
+        if isinstance(value, dict):
+            return set().union(*map(kinds, value.values()))
+        return set().union(*map(kinds, value)) if isinstance(value, (list, tuple)) else {type(value).__name__}
+
+    assert kinds(config) <= {"str", "int", "float", "bool", "NoneType", "I18nData"}
+
+
 # ---- the README's figures and tree -----------------------------------------------------------------------------------------
 
 def test_the_figures_of_the_readme_are_those_of_the_cards():

@@ -162,18 +162,19 @@ def _rounded(value: Any) -> Any:
 class View(gr.HTML):
     """A canvas that shows the frames of one live view.
 
-    pick: what choosing each tile means, in both languages; then they are buttons, and the event `.pick` comes with
-    the tile's index as the view's value. captions: HTML below each tile.
+    picks: what choosing each tile means, in both languages; then they are buttons, and the event `.pick` comes with
+    the tile's index as the view's value. (Not `pick`: Gradio reads an attribute of each parameter's name into the page's
+    config, and the event's would bring the whole page with it, copied anew for every visitor.) captions: HTML below each tile.
     name: as registered. tiles: pictures side by side in each frame, each drawn on a canvas of its own.
     alt: what the picture shows, HTML in both languages, read out to who cannot see it.
     elsewhere: the tiles are drawn on canvases with data-mirror="<name>:<tile>" alone. every: ms between two frames at least,
     for what need not follow the finger; the last one is always asked for.
     """
 
-    def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), pick: Sequence[str] = (),
+    def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), picks: Sequence[str] = (),
                  elsewhere: bool = False, every: int = 0, **kwargs: Any) -> None:
-        button = 'role="button" tabindex="0"' if pick else ""
-        names = [f'<span class="visually-hidden">{name}</span>' for name in pick] or captions
+        button = 'role="button" tabindex="0"' if picks else ""
+        names = [f'<span class="visually-hidden">{name}</span>' for name in picks] or captions
         figures = "".join(
             f'<figure data-tile="{i}" {button}><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
             f"<figcaption>{names[i] if i < len(names) else ''}</figcaption></figure>" for i in range(0 if elsewhere else tiles))

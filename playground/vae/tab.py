@@ -64,7 +64,7 @@ def build(tab: gr.Tab) -> None:
         gr.HTML(_heading("vae.strip", "vae.strip.try"))
         temperature = parts.Slider(0, TEMPERATURE_MAX, 1, step=0.05, label=t("vae.temperature"), elem_id="vae-temperature")
         strip = live.View("vae.prior", alt=both("vae.strip.alt"), tiles=STRIP, elem_classes="strip",
-                          pick=[both("vae.strip.pick", i=i + 1, n=STRIP) for i in range(STRIP)])
+                          picks=[both("vae.strip.pick", i=i + 1, n=STRIP) for i in range(STRIP)])
     with gr.Column(elem_classes="section", elem_id="vae-paths"):
         gr.HTML(_heading("vae.paths", "vae.paths.try"))
         with gr.Row(elem_classes="keep"):
