@@ -123,6 +123,15 @@
 
   const view = (name) => views.get(name) || views.set(name, new View(name)).get(name);
 
+  document.addEventListener("click", (event) => {        // a picture under a slider that shows one of its values: take that value
+    const strip = event.target.closest("canvas[data-slider]");
+    if (!strip) return;
+    const values = strip.dataset.values.split(","), box = strip.getBoundingClientRect();
+    const at = Math.min(values.length - 1, Math.floor(((event.clientX - box.left) / box.width) * values.length));
+    const knob = document.querySelector(`#${strip.dataset.slider} input[type=range]`);
+    knob.value = values[at];
+    for (const kind of ["input", "pointerup"]) knob.dispatchEvent(new Event(kind, { bubbles: true }));
+  });
   document.addEventListener("click", (event) => {        // <a data-gif="view">: the view's frame of this moment as moving pictures
     const link = event.target.closest("a[data-gif]");
     if (!link) return;

@@ -375,12 +375,12 @@ def _data_uri(picture: np.ndarray) -> str:
 
 def _sliders(indices: range, strips: str) -> list[parts.Slider]:
     """One slider per index, with its tile of the view `strips` below it."""
-    sliders = []
+    sliders, values = [], ",".join(f"{value:g}" for value in FORESIGHT)
     with gr.Group(elem_classes="sliders"):
         for tile, i in enumerate(indices):
             with gr.Column(elem_classes="foreseen", min_width=180):
                 sliders.append(parts.Slider(-Z_MAX, Z_MAX, 0, step=STEP, label=f"z{i + 1}", elem_id=f"vae-z{i + 1}", buttons=["reset"]))
-                gr.HTML(f'<canvas class="foresight" width="196" height="28" data-mirror="{strips}:{tile}" data-slider="vae-z{i + 1}" '
+                gr.HTML(f'<canvas class="foresight" width="196" height="28" data-mirror="{strips}:{tile}" data-slider="vae-z{i + 1}" data-values="{values}" '
                         f'aria-hidden="true"></canvas>', js_on_load=None, apply_default_css=False)
     return sliders
 

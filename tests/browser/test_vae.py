@@ -322,6 +322,19 @@ def test_under_a_slider_stands_what_it_would_give_with_the_others_where_they_are
         assert np.abs(foreseen(page, 3)[column].astype(int) - given).max() <= 1
 
 
+def test_a_click_on_a_picture_under_a_slider_takes_its_value(visit):
+    page = visit()
+    wait_for_frames(page, "vae.strips")
+    strip = page.locator("[data-slider='vae-z2']")
+    box = strip.bounding_box()
+    shown = foreseen(page, 2)[5].astype(int)
+    strip.click(position={"x": box["width"] * 5.5 / 7, "y": box["height"] / 2})
+    page.wait_for_function("playground.live.view('vae.decode').numbers.z[1] === 2")
+    assert float(slider(page, 2).input_value()) == 2
+    page.wait_for_timeout(400)
+    assert np.abs(pixels(page, DECODED) - shown).max() <= 1
+
+
 def test_the_strips_refresh_while_the_slider_moves(visit):
     page = visit()
     wait_for_frames(page, "vae.strips")
