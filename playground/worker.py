@@ -496,8 +496,9 @@ def _measure(name: str, train: dict[str, Any], pictures: str) -> dict[str, float
             break
         spent.append(time.perf_counter() - begun)
     update = sum(spent) / len(spent) if spent else once / 2
-    begun = time.perf_counter()
     if hasattr(module, "preview"):
+        _png(module.preview(config, state))                   # the first one imports what it needs
+        begun = time.perf_counter()
         _png(module.preview(config, state))
         once += (time.perf_counter() - begun) * FRAMES
     begun = time.perf_counter()

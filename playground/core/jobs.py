@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import os
 import secrets
 import signal
@@ -27,6 +28,7 @@ from .runs import Job, Run
 WORKER = "playground.worker"             # started as a module of its own: nothing here imports what is above
 OVERHEAD = 1.06              # of the seconds of the updates: saving, reporting, the models that can be used on the way
 STEPS_MAX = 1_000_000        # updates, however fast the machine is
+SLOWED_SECONDS = 60.0        # for which a measurement beside a run holds
 PATIENCE = 120.0             # seconds for an answer of the helper process: a cold disk, a data set being downloaded
 KEPT_SECONDS = 24 * 3600     # of a run on a public host: after a day without news it goes
 UNUSED_SECONDS = 1800        # of pictures on a public host that no run has taken
@@ -214,17 +216,21 @@ class Estimate:
         return max(1, int((seconds - self.once) / (self.update * OVERHEAD)))
 
 
-_estimates: dict[str, Estimate] = {}
+_estimates: dict[str, tuple[Estimate, float]] = {}           # and until when it holds
 
 
 def estimate(recipe: str, config: Any, pictures: Path | None = None) -> Estimate:
-    """Measured by a second of real updates in the helper process; remembered for as long as the server lives."""
+    """Measured by a second of real updates in the helper process; remembered for as long as the server lives, or, if a run
+    beside it made it slow, for a moment."""
     train = {**dataclasses.asdict(config), "steps": 10_000, "seed": 0}       # neither changes what an update costs
     key = json.dumps([recipe, train, str(pictures or "")], sort_keys=True)
-    if key not in _estimates:
+    measured, until = _estimates.get(key, (None, 0.0))
+    if time.monotonic() > until:
+        alone = not runs.line(runs.all_runs())
         answer = place.ask({"do": "measure", "name": recipe, "train": train, "pictures": str(pictures.resolve()) if pictures else ""})
-        _estimates[key] = Estimate(answer["update"], answer["once"])
-    return _estimates[key]
+        measured = Estimate(answer["update"], answer["once"])
+        _estimates[key] = measured, math.inf if alone else time.monotonic() + SLOWED_SECONDS
+    return measured
 
 
 def fitted(recipe: str, config: Any, seconds: float, pictures: Path | None = None) -> tuple[Any, Estimate]:

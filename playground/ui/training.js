@@ -57,6 +57,8 @@
       this.pause();
       this.reset();
       this.chosen = name;
+      Object.assign(this.part(".film canvas"), { width: 300 });              // what another run has drawn is wiped
+      this.part(".reel output").replaceChildren();
       this.ask();
     }
     async ask() {
@@ -151,6 +153,7 @@
     head() {
       const run = this.run();
       this.part(".run").hidden = !run;
+      this.part(".film").hidden = !this.frames.length;
       if (!run) return;
       const command = this.part(".command");
       if (command.textContent !== this.command) command.textContent = this.command;
@@ -258,7 +261,7 @@
       context.font = `${11 * scale}px system-ui, sans-serif`;
       context.fillStyle = context.strokeStyle = css("--rule");
       context.lineWidth = scale;
-      for (let i = 0; i <= 3; i++) {
+      for (let i = 0; i <= 3 && values.length; i++) {
         const value = low + ((high - low) * i) / 3;
         context.strokeStyle = css("--rule");
         context.beginPath(); context.moveTo(left, y(value)); context.lineTo(width, y(value)); context.stroke();

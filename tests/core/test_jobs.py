@@ -246,6 +246,16 @@ def test_a_measurement_is_made_once_for_what_costs_the_same(place):
     assert len(place.asked) == 2 and place.asked[0]["train"]["steps"] > 100
 
 
+def test_a_measurement_beside_a_run_holds_for_a_moment_only(place, monkeypatch):
+    start()
+    slowed = jobs.estimate("toy", CONFIG)
+    assert jobs.estimate("toy", CONFIG) is slowed and len(place.asked) == 1, "what was said before the click is what is started"
+    now = time.monotonic()
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now + jobs.SLOWED_SECONDS + 1)
+    jobs.estimate("toy", CONFIG)
+    assert len(place.asked) == 2
+
+
 def test_a_measurement_that_fails_is_not_remembered(place):
     place.broken = PlaygroundError("job.helper")
     assert refusal(jobs.estimate, "toy", CONFIG) == "job.helper"
