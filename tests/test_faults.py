@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from playground import families, worker
-from playground.core import checkpoints, device, files, jobs, runs
+from playground.core import checkpoints, device, files, runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="workers are found in /proc")]
 

@@ -17,9 +17,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from . import files, inputs
+from . import inputs
 from .datasets import ImageSet
 from .errors import PlaygroundError, register
+from .files import replace
 
 SIZE_MIN, SIZE_MAX = 8, 256                                   # pixels a side of an imported picture
 
@@ -128,7 +129,7 @@ def save(path: Path, images: ImageSet) -> None:
 
     tensors = {"images": images.images} | ({} if images.labels is None else {"labels": images.labels})
     text = json.dumps({"name": images.name, "classes": images.classes})
-    files.replace(path, safetensors.torch.save(tensors, {"json": text}))
+    replace(path, safetensors.torch.save(tensors, {"json": text}))
 
 
 def load(path: Path) -> ImageSet:

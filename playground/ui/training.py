@@ -188,7 +188,7 @@ class Panel:
             yield f'<p class="estimate refused">{i18n.spans(english, chinese)}</p>'
             return
         pictures = config.steps * getattr(config, "batch_size", 1)
-        yield f'<p class="estimate">{both("train.estimate", seconds=_seconds(measured.seconds(config.steps)), updates=f"{config.steps:,}", pictures=f"{pictures:,}", ms=f"{measured.update * 1e3:.1f}")}</p>'
+        yield f'<p class="estimate">{both("train.estimate", seconds=f"{measured.seconds(config.steps):.0f}", updates=f"{config.steps:,}", pictures=f"{pictures:,}", ms=f"{measured.update * 1e3:.1f}")}</p>'
 
     def suit(self, data: Any, time: Any, seed: Any, own: Any, *knobs: Any) -> list[Any]:
         """The knobs as the family suits them to a data set and a time; one that a visitor has turned stays as it is."""
@@ -307,10 +307,6 @@ def _allowed(time: str) -> bool:
 
 def _times() -> list[str]:
     return [time for _, time in TIMES if _allowed(time)]
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f}"
 
 
 def _text(value: Any) -> str:

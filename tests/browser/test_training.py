@@ -48,6 +48,7 @@ def visit(open_page, host):
     for page in pages:
         assert page.crashes == []
         assert {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))} <= {urlsplit(page.url).netloc}
+        page.context.close()                                  # two dozen idle pages would slow the next test down
 
 
 def estimated(page, low: int = 8, high: int = 700) -> tuple[int, int]:

@@ -38,6 +38,7 @@ def visit(open_page):
         assert page.crashes == []
         hosts = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}
         assert hosts == {urlsplit(page.url).netloc}
+        page.context.close()                                  # two dozen idle pages would slow the next test down
 
 
 def decoded_by_the_server(page) -> np.ndarray:
