@@ -343,7 +343,7 @@ def test_the_strips_refresh_while_the_slider_moves(visit):
     events = page.evaluate(DRAG, ["#vae-z1 input[type=range]", 3])
     refreshed = (frames(page, "vae.strips") - n) / 3
     print(f"\nstrips refreshed {refreshed:.1f} times a second at {events:.0f} events")
-    assert refreshed >= min(4, events / 6), "five times a second where the machine follows the finger at all"
+    assert refreshed >= min(4, events / 6), "the aim of five is printed; a slow machine's rate is held to its own events"
 
 
 def test_more_dimensions_have_their_strips_once_unfolded(visit):
