@@ -120,6 +120,25 @@ def load(name: str, split: Literal["train", "test"] = "train") -> ImageSet:
         return _loaded[key]
 
 
+def present(name: str) -> bool:
+    """Whether a set can be had without a download."""
+    if is_own(name):
+        return name in _own
+    if name in BUILT_IN or (name, "train", str(data_root())) in _loaded:
+        return True
+    if name in _ZIPS:
+        return (data_root() / _ZIPS[name][0]).is_file()
+    if name not in _TORCHVISION:
+        return False
+    import torchvision
+
+    try:
+        _read(getattr(torchvision.datasets, _TORCHVISION[name][0]), data_root(), "test", download=False)
+    except Exception:                                         # missing or damaged
+        return False
+    return True
+
+
 # A visitor's own pictures
 
 OWN = "my-"                  # how the names of such sets begin

@@ -22,6 +22,10 @@ register({
         "The drawing could not be read: {expected} characters of base64 were expected, {found} came. Draw it again.",
         "无法读取该图画：应为 {expected} 个 base64 字符，实际收到 {found} 个。请重新绘制。",
     ),
+    "image.picture": (
+        "The picture does not fit the model: {expected} numbers were expected, {found} came. Choose the picture again.",
+        "图片与模型不符：应有 {expected} 个数，实际收到 {found} 个。请重新选择图片。",
+    ),
     "image.empty": (
         "The drawing is empty: draw a digit first, or pick an example.",
         "画板是空的：请先画一个数字，或选择一个示例。",
@@ -77,6 +81,24 @@ def unpack_drawing(text: object) -> np.ndarray:
     if len(data) != PAD * PAD // 8:
         raise PlaygroundError("image.drawing", expected=expected, found=len(text) if isinstance(text, str) else type(text).__name__)
     return np.unpackbits(np.frombuffer(data, np.uint8)).reshape(PAD, PAD).astype(bool)
+
+
+def pack_picture(picture: np.ndarray) -> str:
+    """A small picture, uint8 (H, W) or (H, W, 3), as text for a URL: "p", then its pixels in base64."""
+    return "p" + base64.urlsafe_b64encode(picture.tobytes()).decode().rstrip("=")
+
+
+def unpack_picture(text: str, channels: int, size: int) -> np.ndarray:
+    """The picture (size, size) or (size, size, 3) of `pack_picture`'s text. Raises `PlaygroundError` for anything else."""
+    shape = (size, size) if channels == 1 else (size, size, channels)
+    count = math.prod(shape)
+    try:
+        data = base64.b64decode(text[1:] + "=" * (-(len(text) - 1) % 4), altchars=b"-_", validate=True) if len(text) <= 2 + count * 4 // 3 + 3 else b""
+    except (binascii.Error, ValueError):
+        data = b""
+    if len(data) != count:
+        raise PlaygroundError("image.picture", expected=f"{channels}×{size}×{size}", found=len(data))
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def centred(ink: np.ndarray, size: int) -> "Tensor":

@@ -123,6 +123,14 @@ def from_folder(path: str | os.PathLike[str], size: int, *, limits: Limits = Lim
     return _import(name, files, size, limits)
 
 
+def one(path: str | os.PathLike[str], size: int, *, limits: Limits = Limits()) -> np.ndarray:
+    """One picture file, uint8 (size, size, 3), prepared like those of a folder. Raises `PlaygroundError` as they do."""
+    path = Path(path)
+    file = _File(path.name, path.stat().st_size if path.is_file() else 0, partial(_read_file, path))
+    _check_bytes(file, file.bytes, limits)
+    return _decode(_open(_bytes(file, limits), file, limits), file, inputs.integer("size", size, SIZE_MIN, SIZE_MAX))
+
+
 def save(path: Path, images: ImageSet) -> None:
     """Keep a set as one safetensors file. Raises OSError where the disk refuses."""
     import safetensors.torch

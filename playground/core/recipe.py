@@ -19,8 +19,8 @@ from .errors import PlaygroundError, register
 if TYPE_CHECKING:
     from torch import Tensor
 
-PRESETS = ("10s", "1m", "10m", "shipped")
-SECONDS = {"10s": 10, "1m": 60, "10m": 600}                   # of those presets that are named by their time
+SECONDS = {"10s": 10, "1m": 60, "2m": 120, "10m": 600, "20m": 1200, "1h": 3600}          # presets that are named by their time
+PRESETS = (*SECONDS, "shipped")
 SLICE = 0.2                                                   # seconds the server trains a toy before others get their turn
 
 register({

@@ -296,3 +296,17 @@ def test_a_batch_larger_than_the_set_is_refused_at_the_call():
     assert _refusal(lambda: batches(_numbered(50), 51, seed=0)) == "dataset.batch"
     assert len(next(batches(_numbered(50), 50, seed=0)).x) == 50
     assert _refusal(lambda: batches("glyphs", 0, seed=0)) == "input.integer"
+
+
+def test_what_can_be_had_without_a_download_is_present(monkeypatch, tmp_path):
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path))
+    assert [name for name in datasets.NAMES if datasets.present(name)] == list(datasets.BUILT_IN)
+    assert not datasets.present("my-pictures") and not datasets.present("nowhere")
+    (tmp_path / "noto_emoji_72px.zip").write_bytes(b"")
+    assert datasets.present("noto-emoji")
+    assert list(tmp_path.iterdir()) == [tmp_path / "noto_emoji_72px.zip"], "nothing was fetched"
+
+
+@pytest.mark.data
+def test_a_set_in_the_data_folder_is_present(mnist):
+    assert datasets.present("mnist")

@@ -144,3 +144,15 @@ def test_the_text_is_base64_as_the_script_of_the_pad_writes_it():
     ink[0, 0] = ink[55, 55] = True                            # first bit of the first byte, last bit of the last
     data = bytes([128, *[0] * 390, 1])
     assert images.pack_drawing(ink) == base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32, 3)])
+def test_a_packed_picture_comes_back_to_the_byte_and_fits_no_other_size(shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    text = images.pack_picture(picture)
+    channels = 1 if len(shape) == 2 else 3
+    assert text.startswith("p") and len(text) < 4_200 and not set(text) & set("+/=&?")
+    np.testing.assert_array_equal(images.unpack_picture(text, channels, shape[0]), picture)
+    for wrong in (text[:-4], text + "AAAA", "p", "p" + "!" * (len(text) - 1), "p" + "A" * 10**6):
+        with pytest.raises(PlaygroundError, match="does not fit"):
+            images.unpack_picture(wrong, channels, shape[0])

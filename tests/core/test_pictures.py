@@ -375,3 +375,18 @@ def test_a_pipe_with_a_pictures_name_is_not_opened(tmp_path):
 
 def test_a_missing_folder_is_refused(tmp_path):
     assert _refusal(lambda: from_folder(tmp_path / "missing", 16)) == "images.folder"
+
+
+def test_one_picture_is_read_as_it_would_be_in_a_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.png").write_bytes(_png(size=(30, 20)))
+    np.testing.assert_array_equal(pictures.one(tmp_path / "mine" / "a.png", 16), from_folder(tmp_path / "mine", 16).images[0].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", _png()[:60], b"GIF89a" + b"\0" * 40])
+def test_one_broken_picture_is_refused_in_one_sentence(data, tmp_path):
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(PlaygroundError):
+        pictures.one(tmp_path / "a.png", 16)
+    with pytest.raises(PlaygroundError):
+        pictures.one(tmp_path / "nowhere.png", 16)
