@@ -58,13 +58,63 @@
     }
   }
 
+  /* Several curves over one axis (parts.lines): places x, a marked place, a legend in HTML beside it. */
+  function lines(canvas, numbers) {
+    if (!charts.has(canvas)) sizes.observe(canvas);
+    charts.set(canvas, () => lines(canvas, numbers));
+    const { dataset, width, height } = canvas, scale = devicePixelRatio || 1, context = canvas.getContext("2d");
+    const keys = dataset.lines.split(":")[1].split(","), colours = dataset.colours.split(","), dashed = (dataset.dashed || "").split(",");
+    const curves = keys.map((key) => (numbers[key] || []).map((value) => (value === null ? NaN : value)));
+    const places = numbers[dataset.x] || curves[0].map((_, i) => i), up = dataset.log ? Math.log10 : (value) => value;
+    const all = curves.flat().filter((value) => Number.isFinite(up(value)));
+    if (!all.length || places.length < 2) return context.clearRect(0, 0, width, height);
+    const low = up(Number(dataset.low ?? Math.min(...all))), high = Math.max(up(Number(dataset.high ?? Math.max(...all))), low + 1e-9);
+    const [first, last] = [Math.min(...places), Math.max(...places)], side = 46 * scale, foot = 18 * scale, head = 8 * scale;
+    const x = (place) => side + ((place - first) / (last - first)) * (width - side - 8 * scale);
+    const y = (value) => height - foot - ((Math.max(low, Math.min(high, up(value))) - low) / (high - low)) * (height - foot - head);
+    context.clearRect(0, 0, width, height);
+    context.strokeStyle = css("--rule");
+    context.lineWidth = scale;
+    context.strokeRect(side, head, width - side - 8 * scale, height - foot - head);
+    const marked = numbers[dataset.at];
+    if (Number.isFinite(marked)) {
+      context.strokeStyle = css("--quiet");
+      context.beginPath();
+      context.moveTo(x(marked), head);
+      context.lineTo(x(marked), height - foot);
+      context.stroke();
+    }
+    curves.forEach((values, i) => {
+      context.strokeStyle = css(colours[i]);
+      context.lineWidth = 2 * scale;
+      context.setLineDash(dashed.includes(keys[i]) ? [5 * scale, 4 * scale] : []);
+      context.beginPath();
+      values.forEach((value, j) => (Number.isFinite(up(value)) ? context.lineTo(x(places[j]), y(value)) : undefined));
+      context.stroke();
+    });
+    context.setLineDash([]);
+    context.fillStyle = css("--quiet");
+    context.font = `${11 * scale}px system-ui, sans-serif`;
+    const short = (value) => (dataset.log ? String(Number((10 ** value).toPrecision(1))) : Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2)))).replace("-", "−");
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    context.fillText(short(high), side - 5 * scale, head + 5 * scale);
+    context.fillText(short(low), side - 5 * scale, height - foot - 4 * scale);
+    context.textBaseline = "alphabetic";
+    context.textAlign = "left";
+    context.fillText(dataset.first || short(first), side, height - 4 * scale);
+    context.textAlign = "right";
+    context.fillText(dataset.last || short(last), width - 8 * scale, height - 4 * scale);
+  }
+
   playground.bars = {
     update(name, numbers) {
-      for (const canvas of document.querySelectorAll(`canvas[data-curve^="${name}:"]`)) {
+      for (const canvas of playground.all(`canvas[data-lines^="${name}:"]`)) lines(canvas, numbers);
+      for (const canvas of playground.all(`canvas[data-curve^="${name}:"]`)) {
         const values = numbers[canvas.dataset.curve.split(":")[1]];
         if (Array.isArray(values) && canvas.clientWidth) curve(canvas, values);
       }
-      for (const canvas of document.querySelectorAll(`canvas[data-bars^="${name}:"]`)) {
+      for (const canvas of playground.all(`canvas[data-bars^="${name}:"]`)) {
         const [key, spread] = canvas.dataset.bars.split(":")[1].split("±");
         if (Array.isArray(numbers[key])) signed(canvas, numbers[key], spread && numbers[spread]);
       }

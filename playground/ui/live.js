@@ -8,14 +8,16 @@
   const ASKING = 3;                                      // hides the network's delay without piling up requests
   const RETRY_MS = 1000;                                 // after a network failure (a server that is starting) or a full line
   const PATIENCE_MS = 30000;                             // a request without an answer for so long is lost
+  const LOOKING_MS = 250;                                // between two looks whether a view is in sight
   const READING_MS = 100;                                // between two looks of the numbers: their layout costs more than a picture
+  const NEAR = "600px";                                  // below the window: where a lazy view begins to ask
   const page = Math.random().toString(36).slice(2, 12);
   const views = new Map();
 
   class View {
     constructor(name) {
       Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, asking: 0, inFlight: 0, shown: 0, frames: 0,
-        tiles: 1, every: 0, begun: -Infinity, timer: null });
+        tiles: 1, every: 0, near: true, begun: -Infinity, looked: -Infinity, visible: false, timer: null });
     }
     ask(query) {
       if (query === this.last) return;
@@ -35,7 +37,14 @@
         this.fetch(query, ++this.asked);
       }
     }
-    inSight() { return Boolean(this.element?.isConnected && this.element.checkVisibility()); }
+    inSight() {
+      if (!this.near || !this.element?.isConnected) return false;
+      if (performance.now() - this.looked > LOOKING_MS) {
+        this.visible = this.element.checkVisibility();
+        this.looked = this.visible ? performance.now() : -Infinity;        // one out of sight is looked for each time
+      }
+      return this.visible;
+    }
     async fetch(query, n) {
       this.inFlight++;                                   // until its frame is drawn
       this.asking++;                                     // until it is answered: a busy page asks on while it waits to draw
@@ -65,17 +74,18 @@
       this.numbers = numbers;
       this.say("");
       this.draw();
-      playground.bars.update(this.name, numbers);
+      drawn(this.name, numbers);
       write("live", `${this.name}:`, numbers);
       document.body.dataset.ready ??= "";
       document.dispatchEvent(new CustomEvent(`live:${this.name}`, { detail: { numbers, n } }));
+      if (numbers.more && n === this.asked) this.wanted ??= this.last;     // not the last word: the pump asks again
     }
     draw() {
       if (!this.picture) return;
       const own = this.element ? [...this.element.querySelectorAll("canvas")] : [];
       const width = this.picture.width / this.tiles;
       own.forEach((canvas, i) => paint(canvas, this.picture, i * width, width));
-      for (const canvas of document.querySelectorAll(`canvas[data-mirror^="${this.name}:"]`))
+      for (const canvas of playground.all(`canvas[data-mirror^="${this.name}:"]`))
         paint(canvas, this.picture, Number(canvas.dataset.mirror.split(":")[1]) * width, width);
     }
     say(text) {
@@ -87,6 +97,11 @@
   function paint(canvas, picture, left, width) {
     if (canvas.width !== width || canvas.height !== picture.height) Object.assign(canvas, { width, height: picture.height });
     canvas.getContext("2d").drawImage(picture, left, 0, width, picture.height, 0, 0, width, picture.height);
+  }
+
+  /* What other scripts draw from a frame's numbers. */
+  function drawn(name, numbers) {
+    for (const part of ["bars", "plane", "tree"]) playground[part]?.update(name, numbers);
   }
 
   async function sentence(answer) {
@@ -102,7 +117,8 @@
     if (value === null) return "–";
     if (typeof value !== "number" || Number.isInteger(value)) return String(value);
     const size = Math.abs(value);
-    return value.toFixed(size >= 100 ? 1 : 2).replace("-", "−");
+    const text = size >= 100 ? value.toFixed(1) : size >= 0.095 || !size ? value.toFixed(2) : size >= 1e-3 ? value.toPrecision(2) : value.toExponential(1);
+    return text.replaceAll("-", "−");
   }
 
   /* Write numbers into the elements whose data-<attribute> is <prefix><key>: all together, and only as often as one can read. */
@@ -113,9 +129,9 @@
     writing ??= setTimeout(() => {
       [writing, written] = [null, performance.now()];
       for (const [attribute, prefix, numbers] of unwritten.values())
-        for (const node of document.querySelectorAll(`[data-${attribute}]`)) {
-          const name = node.dataset[attribute], value = name.startsWith(prefix) ? numbers[name.slice(prefix.length)] : undefined;
-          if (value !== undefined && node.textContent !== format(value)) node.textContent = format(value);
+        for (const node of playground.all(`[data-${attribute}^="${prefix}"]`)) {
+          const value = numbers[node.dataset[attribute].slice(prefix.length)];
+          if (value !== undefined && node.textContent !== format(value)) playground.write(node, format(value));
         }
       unwritten.clear();
     }, written + READING_MS - performance.now());
@@ -161,13 +177,18 @@
     },
     /* Draw again what a change of theme has left in the old colours. */
     repaint() {
-      for (const [name, { numbers }] of views) if (numbers) playground.bars.update(name, numbers);
+      for (const [name, { numbers }] of views) if (numbers) drawn(name, numbers);
     },
     mount(element, props, trigger) {
       const root = element.querySelector(".live-view");
       const mine = view(root.dataset.view);
       Object.assign(mine, { element: root, tiles: Number(root.dataset.tiles), every: Number(root.dataset.every) });
-      new IntersectionObserver(() => mine.pump()).observe(root);           // unfolded: it may have been asked meanwhile
+      const lazy = "lazy" in root.dataset;
+      mine.near = !lazy;
+      new IntersectionObserver((seen) => {               // unfolded, or scrolled to: it may have been asked meanwhile
+        if (lazy) mine.near = seen.at(-1).isIntersecting;
+        mine.pump();
+      }, { rootMargin: NEAR }).observe(root);
       mine.draw();
       mine.pump();
       const pick = (event) => {

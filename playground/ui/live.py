@@ -6,6 +6,7 @@ overtaken, the page never draws an older frame over a newer.
 """
 
 import asyncio
+import base64
 import io
 import json
 import math
@@ -147,6 +148,11 @@ def _gif(film: Sequence[np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
+def data_uri(picture: np.ndarray) -> str:
+    """A picture as it may stand in JSON."""
+    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
+
+
 def _rounded(value: Any) -> Any:
     """Numbers as the page needs them: five digits, and null for what is not finite."""
     if isinstance(value, Mapping):
@@ -168,18 +174,20 @@ class View(gr.HTML):
     name: as registered. tiles: pictures side by side in each frame, each drawn on a canvas of its own.
     alt: what the picture shows, HTML in both languages, read out to who cannot see it.
     elsewhere: the tiles are drawn on canvases with data-mirror="<name>:<tile>" alone. every: ms between two frames at least,
-    for what need not follow the finger; the last one is always asked for.
+    for what need not follow the finger; the last one is always asked for. lazy: ask only when about to be scrolled into sight.
+    A frame whose numbers hold a true "more" is not the last one of its query: the page asks the same again.
     """
 
     def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), picks: Sequence[str] = (),
-                 elsewhere: bool = False, every: int = 0, **kwargs: Any) -> None:
+                 elsewhere: bool = False, every: int = 0, lazy: bool = False, **kwargs: Any) -> None:
         button = 'role="button" tabindex="0"' if picks else ""
-        names = [f'<span class="visually-hidden">{name}</span>' for name in picks] or captions
+        names = [f'<span class="visually-hidden">{pick}</span>' for pick in picks] or [""] * tiles
+        names = [name + caption for name, caption in zip(names, [*captions, *[""] * (tiles - len(captions))])]
         figures = "".join(
             f'<figure data-tile="{i}" {button}><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
-            f"<figcaption>{names[i] if i < len(names) else ''}</figcaption></figure>" for i in range(0 if elsewhere else tiles))
+            f"<figcaption>{names[i]}</figcaption></figure>" for i in range(0 if elsewhere else tiles))
         super().__init__(
-            html_template=f'<div class="live-view" data-view="{name}" data-tiles="{tiles}" data-every="{every}"><div class="live-tiles">{figures}</div>'
+            html_template=f'<div class="live-view" data-view="{name}" data-tiles="{tiles}" data-every="{every}"{" data-lazy" * lazy}><div class="live-tiles">{figures}</div>'
                           f'<span id="{_id(name)}-alt" class="visually-hidden">{alt}</span>'
                           '<p class="live-status" role="status"></p></div>',
             js_on_load="window.playground.live.mount(element, props, trigger) /* 'pick' */",

@@ -31,10 +31,20 @@ window.playground = (() => {
     playground.live.repaint();
     playground.training.repaint();
   };
+  // What a selector finds, kept until nodes come or go: at each frame the same few canvases are looked for in a large page.
+  const found = new Map();
+  new MutationObserver(() => found.clear()).observe(document, { childList: true, subtree: true });
+
   setTimeout(() => { document.body.dataset.ready = ""; }, 5000);     // the tabs show themselves, whatever their first view does
 
   return {
     language,
+    all: (selector) => found.get(selector) || found.set(selector, [...document.querySelectorAll(selector)]).get(selector),
+    /* Write a text as a change of characters, not of nodes. */
+    write(node, text) {
+      if (node.firstChild?.nodeType === Node.TEXT_NODE && !node.firstChild.nextSibling) node.firstChild.data = text;
+      else node.textContent = text;
+    },
     tabs: document.currentScript.dataset.tabs.split(","),
     root: () => (window.gradio_config?.root || location.origin + location.pathname).replace(/\/+$/, ""),
     setLanguage(code) {

@@ -1,5 +1,6 @@
 """Controls that tabs share. Their values reach the handlers as they came: the handlers check them (core/inputs.py)."""
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -63,6 +64,29 @@ class Pad(gr.HTML):
             apply_default_css=False, **kwargs)
 
 
+class Player(gr.HTML):
+    """Plays the film of a live view, step by step, there and back; its value is the step in sight, -1 for the last there is.
+
+    The view follows it, and says with each frame: k, the step shown; total, how many there are; t and t_prev.
+    """
+
+    def __init__(self, view: str, *, alt: str, elem_id: str, **kwargs: Any) -> None:
+        buttons = "".join(f'<button type="button" class="quiet" data-do="{do}"><span aria-hidden="true">{sign}</span>'
+                          f'<span class="visually-hidden">{both(f"player.{do}")}</span></button>' for do, sign in
+                          {"first": "«", "back": "‹", "next": "›", "last": "»"}.items())
+        super().__init__(
+            value=-1, elem_id=elem_id, apply_default_css=False,
+            html_template=f'<div class="player" data-player="{view}"><div class="keys"><button type="button" class="play" data-do="play" aria-labelledby="{elem_id}-alt">▶</button>{buttons}'
+                          f'<output></output></div><input type="range" min="0" max="0" step="1" value="0" aria-labelledby="{elem_id}-alt"><span class="visually-hidden" id="{elem_id}-alt">{alt}</span></div>',
+            js_on_load="window.playground.player.mount(element, props, trigger, watch)", **kwargs)
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+    def postprocess(self, value: Any) -> Any:
+        return value
+
+
 class Bars(gr.HTML):
     """A row of labelled bars for a list of numbers >= 0, those below `dead` greyed."""
 
@@ -77,25 +101,76 @@ class Bars(gr.HTML):
         return [float(number) for number in value or []]
 
 
-def checkpoint_names(family: str, visitor: str = "") -> list[str]:
-    """All checkpoints of a family that a visitor may see, the shipped ones first; visitor: the secret of their browser."""
-    entries = [entry for entry in checkpoints.entries() if entry.family == family]
+def heading(title: str, text: str) -> str:
+    """A section's title and its sentence of what to try, and what to notice."""
+    return f"<h2>{both(title)}</h2><p>{both(text)}</p>"
+
+
+def now(name: str) -> str:
+    """A number of a live view, "<view>:<key>", as it is at this moment."""
+    return f'<b data-live="{name}">–</b>'
+
+
+def numbers(*pairs: tuple[str, str]) -> str:
+    """At most three numbers beside a picture: ("<view>:<key>", key of its label)."""
+    cells = "".join(f'<div>{now(name)}<span>{both(key)}</span></div>' for name, key in pairs)
+    return f'<div class="numbers">{cells}</div>'
+
+
+def lines(view: str, curves: Mapping[str, tuple[str, str]], *, alt: str, x: str = "", at: str = "", low: float | None = None,
+          high: float | None = None, log: bool = False, dashed: Collection[str] = (), first: str = "", last: str = "") -> str:
+    """Curves from a live view's lists of numbers, drawn by bars.js, with their legend.
+
+    curves: key of a list -> (CSS variable of its colour, key of its label). x: key of the list of their places, else equal
+    steps. at: key of a number, a place marked by a line. low, high: of the axis, else those of the data. log: a logarithmic one.
+    first, last: what stands at the ends of the axis, else the first and last place. alt: key of what it shows.
+    """
+    data = {"lines": f"{view}:{','.join(curves)}", "colours": ",".join(colour for colour, _ in curves.values()), "x": x, "at": at,
+            "low": low, "high": high, "log": "y" if log else "", "dashed": ",".join(dashed), "first": first, "last": last}
+    attributes = "".join(f' data-{name}="{value}"' for name, value in data.items() if value not in ("", None))
+    name = f"{view}-{'-'.join(curves)}".replace(".", "-")
+    legend = "".join(f'<span style="--line: var({colour})">{both(key)}</span>' for colour, key in curves.values())
+    return (f'<canvas class="lines"{attributes} role="img" aria-labelledby="{name}"></canvas><p class="legend">{legend}</p>'
+            f'<span class="visually-hidden" id="{name}">{both(alt)}</span>')
+
+
+def formulas(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """A section of formulas: what each says, its LaTeX, and itself with the numbers of this moment (HTML)."""
+    gr.HTML(f"<h2>{both(title)}</h2>")
+    for key, latex, substituted in rows:
+        formula(key, latex, substituted)
+
+
+def formula(key: str, latex: str, substituted: str) -> None:
+    with gr.Row(elem_classes="formula"):
+        gr.Markdown(t(key))
+        with gr.Column():
+            gr.Markdown(f"$${latex}$$", latex_delimiters=[{"left": "$$", "right": "$$", "display": True}])
+            gr.HTML(f'<p class="substituted">{substituted}</p>')
+
+
+def checkpoint_names(family: str, visitor: str = "", only: Mapping[str, Any] = {}) -> list[str]:
+    """All checkpoints of a family that a visitor may see, the shipped ones first.
+
+    visitor: the secret of their browser. only: what fields of its ModelConfig must be (a family's `config.PICKED`).
+    """
+    entries = [entry for entry in checkpoints.entries() if entry.family == family and only.items() <= entry.config["model"].items()]
     if jobs.public():
         mine = {run.name for run in jobs.visible(visitor, family)}
         entries = [entry for entry in entries if entry.shipped or entry.name in mine or entry.name.removesuffix("-best") in mine]
     return [entry.name for entry in sorted(entries, key=lambda entry: (not entry.shipped, entry.name))]
 
 
-def checkpoint_named(family: str, name: str) -> str:
+def checkpoint_named(family: str, name: str, only: Mapping[str, Any] = {}) -> str:
     """`name` if it is a checkpoint of the family: one of the list, or whoever knows its name (a link to a trained model)."""
-    names = checkpoint_names(family)
+    names = checkpoint_names(family, only=only)
     if name not in names and any(entry.name == name and entry.family == family for entry in checkpoints.entries()):
         return name
     return inputs.choice("model", name, names)
 
 
-def checkpoint_picker(family: str) -> Dropdown:
-    names = checkpoint_names(family)
+def checkpoint_picker(family: str, only: Mapping[str, Any] = {}) -> Dropdown:
+    names = checkpoint_names(family, only=only)
     return Dropdown(names, value=names[0] if names else None, label=t("part.checkpoint"), filterable=False)
 
 

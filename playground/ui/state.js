@@ -79,23 +79,26 @@
           const alone = tab.moved.size === 1 ? place : null, dragged = alone !== null && alone === tab.dragged;
           tab.moved.clear();
           tab.dragged = alone;
-          if (dragged || !tab.gather) this.changed(name, tab.values);
+          if (dragged || !tab.gather) this.changed(name, tab.values, alone);
           else tab.gather();
         }, 0);
       tab.moved.add(place);
     },
-    /* These are now the values of a tab's controls: keep the URL and the live views in step. */
-    changed(name, values) {
+    /* These are now the values of a tab's controls: keep the URL and the live views in step. only: the place of the one that
+       has changed, where it is known. */
+    changed(name, values, only = null) {
       const tab = known(name);
       tab.values = values;
       if (!tab.ready) return;                            // its controls are still coming up, with values of nobody's
       if (touched)
         for (const [field, initial, places] of tab.layout.fields) {
+          if (only !== null && !places.includes(only)) continue;
           const key = `${name}.${field}`, value = text(pick(places, values));
           pending.set(key, value === (initial ?? opening.get(key)) ? null : value);
         }
       flushSoon();
       for (const [view, parameters] of tab.layout.views) {
+        if (only !== null && !parameters.some(([, places]) => places.includes(only))) continue;
         const query = new URLSearchParams(parameters.map(([key, places]) => [key, String(pick(places, values) ?? "")]));
         playground.live.view(view).ask(query.toString());
       }

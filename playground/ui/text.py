@@ -14,6 +14,14 @@ TEXT = {
     "part.checkpoint": ("Model", "模型"),
     "part.seed": ("Seed", "随机种子 (seed)"),
     "pad.clear": ("Clear", "清空"),
+    "trainer.play": ("Train", "训练"),
+    "trainer.pause": ("Pause", "暂停"),
+    "trainer.one": ("One update", "更新一次"),
+    "trainer.again": ("Start again", "重新开始"),
+    "player.first": ("To the first step", "到第一步"),
+    "player.back": ("One step back", "退一步"),
+    "player.next": ("One step on", "进一步"),
+    "player.last": ("To the last step", "到最后一步"),
     # the training panel
     "train.title": ("Train your own", "自己训练一个"),
     "train.try": (

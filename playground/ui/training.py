@@ -38,7 +38,7 @@ from .state import Field
 PATH = "/runs"
 VISITOR = "x-visitor"        # header: the secret of a browser, which training.js makes and keeps
 SECRET = re.compile("[0-9a-f]{32}")
-TIMES = [("10 s", "10s"), ("1 min", "1m"), ("10 min", "10m")]
+TIMES = {"10s": "10 s", "1m": "1 min", "2m": "2 min", "10m": "10 min", "20m": "20 min", "1h": "1 h"}
 LINES_BYTES = 1 << 18        # of metrics.jsonl in one answer; the script asks on from there
 RUNS_SHOWN = 24
 ACTIONS = ("stop", "resume", "same", "new", "delete")
@@ -85,7 +85,9 @@ class Panel:
 
     def __init__(self, family: str, config: ModuleType, picker: parts.Dropdown) -> None:
         self.family, self.config, self.picker = family, config, picker
-        first = config.PRESETS["1m"]
+        times = self.times()
+        usual = "1m" if "1m" in times else times[0]
+        first = config.PRESETS[usual]
         with gr.Accordion(t("train.title"), open=False, elem_id=f"{family}-training", elem_classes="section training") as self.fold:
             gr.HTML(f'<p>{both("train.try")}</p>{_limits()}')
             with gr.Row():
@@ -96,7 +98,7 @@ class Panel:
                         with gr.Row(elem_classes="controls"):
                             self.zip = gr.UploadButton(t("train.zip"), file_types=[".zip"], size="sm", elem_id=f"{family}-zip")
                             self.folder = gr.UploadButton(t("train.folder"), file_count="directory", size="sm", elem_id=f"{family}-folder")
-                    self.time = parts.Radio([pair for pair in TIMES if _allowed(pair[1])], value=_times()[min(1, len(_times()) - 1)],
+                    self.time = parts.Radio([(TIMES[time], time) for time in times], value=usual,
                                             label=t("train.time"), elem_id=f"{family}-time")
                     with gr.Accordion(t("train.knobs"), open=False, elem_classes="knobs"):
                         self.knobs = {name: self._knob(name, knob, getattr(first, name)) for name, knob in config.KNOBS.items()}
@@ -126,7 +128,7 @@ class Panel:
         config = self.config
         return [
             Field("data", [self.data], lambda text: [inputs.choice("data set", text, config.DATASETS)], default=config.DATASETS[0]),
-            Field("time", [self.time], lambda text: [inputs.choice("time", text, _times())], default=self.time.value),
+            Field("time", [self.time], lambda text: [inputs.choice("time", text, self.times())], default=self.time.value),
             Field("again", [self.seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
             *(Field(name, [component], lambda text, name=name: [self._checked(name, text if config.KNOBS[name].choices else inputs.parsed(text))],
                     default=_text(component.value)) for name, component in self.knobs.items()),
@@ -142,6 +144,10 @@ class Panel:
         """A value for each of `outputs` when the tab opens: the URL's, else as it is; unfolded if the URL speaks of it."""
         values = [restored[field.name][0] if field.name in restored else gr.skip() for field in self.fields]
         return [gr.update(open=True) if any(field.name in restored for field in self.fields) else gr.skip(), *values]
+
+    def times(self) -> list[str]:
+        """The family's presets that are named by their time, as far as this host allows them."""
+        return [time for time in TIMES if time in self.config.PRESETS and _allowed(time)]
 
     def _wire(self) -> None:
         quick = dict(show_progress="hidden", api_visibility="private")
@@ -169,7 +175,7 @@ class Panel:
 
     def plan(self, data: Any, time: Any, seed: Any, own: Any, *knobs: Any) -> tuple[Any, jobs.Estimate, jobs.Pictures | None]:
         """A TrainConfig whose updates fill the chosen time on this machine, what was measured, and the visitor's pictures."""
-        time, suited, pictures = inputs.choice("time", time, _times()), self._suited(data, time, own), _pictures(own)
+        time, suited, pictures = inputs.choice("time", time, self.times()), self._suited(data, time, own), _pictures(own)
         mine = pictures is not None and data == pictures.name
         if len(knobs) != len(self.config.KNOBS):
             raise PlaygroundError("page.call")
@@ -193,15 +199,15 @@ class Panel:
     def suit(self, data: Any, time: Any, seed: Any, own: Any, *knobs: Any) -> list[Any]:
         """The knobs as the family suits them to a data set and a time; one that a visitor has turned stays as it is."""
         suited = self._suited(data, time, own)
-        usual = [self._suited(data, each, own) for each in SECONDS]
+        usual = [self._suited(data, each, own) for each in self.times()]
         return [getattr(suited, name) if any(value == getattr(config, name) for config in (*usual, *self.config.PRESETS.values()))
                 else gr.skip() for name, value in zip(self.config.KNOBS, knobs)]
 
     def _suited(self, data: Any, time: Any, own: Any) -> Any:
         pictures = _pictures(own)
         if pictures is not None and data == pictures.name:
-            return self.config.suited(inputs.choice("time", time, SECONDS), data, pictures.channels, pictures.to_train)
-        return self.config.suited(inputs.choice("time", time, SECONDS), inputs.choice("data set", data, self.config.DATASETS))
+            return self.config.suited(inputs.choice("time", time, self.times()), data, pictures.channels, pictures.to_train)
+        return self.config.suited(inputs.choice("time", time, self.times()), inputs.choice("data set", data, self.config.DATASETS))
 
     def take(self, files: Any) -> list[Any]:
         """Look at a visitor's zip or folder; it becomes one more data set of this page."""
@@ -239,7 +245,7 @@ class Panel:
     # The same for programs.
 
     def api_train(self, dataset: str, time: str, seed: int, settings: dict, visitor: str) -> str:
-        """Start a training: a data set's name, "10s", "1m" or "10m", a seed, settings that differ from the usual ones.
+        """Start a training: a data set's name, one of the times the page offers ("1m", "10m", ...), a seed, settings that differ from the usual ones.
 
         visitor: 32 hexadecimal digits of your own choice; on a public host only who knows them sees the run. Returns the run's name.
         """
@@ -281,7 +287,7 @@ class Panel:
 
     def choices(self, chosen: Any, visitor: Any) -> list[str]:
         """The models in the tab's list: the shipped ones, those this visitor may see, and the chosen one."""
-        names = parts.checkpoint_names(self.family, visitor)
+        names = parts.checkpoint_names(self.family, visitor, getattr(self.config, "PICKED", {}))
         return names if chosen in names or not _exists(chosen) else [*names, chosen]
 
     def refresh(self, chosen: Any, visitor: Any) -> Any:
@@ -303,10 +309,6 @@ def _limits() -> str:
 def _allowed(time: str) -> bool:
     limit = jobs.limits().seconds
     return not limit or SECONDS[time] <= limit
-
-
-def _times() -> list[str]:
-    return [time for _, time in TIMES if _allowed(time)]
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,6 @@
     +-- training (folded) ------------------------------------------------------------+
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -43,7 +42,7 @@ def build(tab: gr.Tab) -> None:
     gr.HTML(_figure(), js_on_load=EPS, apply_default_css=False, elem_id="vae-figure")
     with gr.Row(elem_classes="section"):
         with gr.Column(scale=5, elem_id="vae-sliders"):
-            gr.HTML(_heading("vae.slide", "vae.try"))
+            gr.HTML(parts.heading("vae.slide", "vae.try"))
             with gr.Row(elem_classes="controls"):
                 checkpoint = parts.checkpoint_picker("vae")
                 seed = parts.seed_box()
@@ -58,15 +57,15 @@ def build(tab: gr.Tab) -> None:
             gr.HTML(f'<p class="caption">{both("vae.bars")}</p>')
         with gr.Column(scale=3, min_width=280, elem_classes="held"):
             decoded = live.View("vae.decode", alt=both("vae.decoded"), elem_classes="large")
-            gr.HTML(_numbers(("vae.decode:log_prior", "vae.log_prior"), ("vae.decode:norm", "vae.norm"),
+            gr.HTML(parts.numbers(("vae.decode:log_prior", "vae.log_prior"), ("vae.decode:norm", "vae.norm"),
                              ("vae.decode:ms", "vae.ms")))
     with gr.Column(elem_classes="section"):
-        gr.HTML(_heading("vae.strip", "vae.strip.try"))
+        gr.HTML(parts.heading("vae.strip", "vae.strip.try"))
         temperature = parts.Slider(0, TEMPERATURE_MAX, 1, step=0.05, label=t("vae.temperature"), elem_id="vae-temperature")
         strip = live.View("vae.prior", alt=both("vae.strip.alt"), tiles=STRIP, elem_classes="strip",
                           picks=[both("vae.strip.pick", i=i + 1, n=STRIP) for i in range(STRIP)])
     with gr.Column(elem_classes="section", elem_id="vae-paths"):
-        gr.HTML(_heading("vae.paths", "vae.paths.try"))
+        gr.HTML(parts.heading("vae.paths", "vae.paths.try"))
         with gr.Row(elem_classes="keep"):
             keep_a = gr.Button(t("vae.keep.a"), size="sm", elem_id="vae-keep-a")
             keep_b = gr.Button(t("vae.keep.b"), size="sm", elem_id="vae-keep-b")
@@ -76,7 +75,7 @@ def build(tab: gr.Tab) -> None:
         gr.HTML(_walk_numbers())
     with gr.Row(elem_classes="section", elem_id="vae-own"):
         with gr.Column(scale=3, min_width=280):
-            gr.HTML(_heading("vae.own", "vae.own.try"))
+            gr.HTML(parts.heading("vae.own", "vae.own.try"))
             gr.HTML(f'<p class="caption">{both("vae.example")}</p>')
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(str(digit), size="sm", min_width=30) for digit in range(10)]
@@ -85,7 +84,7 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(scale=4, min_width=280):
             encoded = live.View("vae.encode", alt=both("vae.encoded"), tiles=3,
                                 captions=(both("vae.seen"), both("vae.restored"), both("vae.difference")))
-            gr.HTML(_numbers(("vae.encode:log_likelihood", "vae.log_likelihood"), ("vae.encode:kl", "vae.kl"),
+            gr.HTML(parts.numbers(("vae.encode:log_likelihood", "vae.log_likelihood"), ("vae.encode:kl", "vae.kl"),
                              ("vae.encode:elbo", "vae.elbo")))
     with gr.Column(elem_classes="section formulas"):
         _formulas()
@@ -199,7 +198,7 @@ def vae_decode(checkpoint: str, z: list[float]) -> dict:
     if isinstance(z, (list, tuple)):
         z = [*z, *[0.0] * (SLIDERS - len(z))]
     frame = executor.run(_decoded, checkpoint, inputs.vector("z", z, SLIDERS, -Z_MAX, Z_MAX))
-    return {"picture": _data_uri(frame.picture), **frame.numbers}
+    return {"picture": live.data_uri(frame.picture), **frame.numbers}
 
 
 def vae_encode(checkpoint: str, drawing: str) -> dict:
@@ -209,7 +208,7 @@ def vae_encode(checkpoint: str, drawing: str) -> dict:
     "elbo", "bound", ...}, in nats.
     """
     frame = executor.run(_encoded_frame, checkpoint, drawing)
-    return {"picture": _data_uri(frame.picture), **frame.numbers}
+    return {"picture": live.data_uri(frame.picture), **frame.numbers}
 
 
 def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
@@ -366,10 +365,6 @@ def _on_sliders(code: list[float]) -> list[float]:
     return [round(min(max(value, -Z_MAX), Z_MAX), 2) for value in [*code, *[0.0] * SLIDERS][:SLIDERS]]
 
 
-def _data_uri(picture: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(live.png(picture)).decode()
-
-
 # How it looks.
 
 
@@ -390,18 +385,9 @@ def _walk_numbers() -> str:
     lines = "".join(f'<canvas class="norms" data-curve="vae.paths:norm_{path}" data-first="A" data-last="B" role="img" '
                     f'aria-labelledby="vae-norm-{path}"></canvas>' for path in ("straight", "round"))
     names = "".join(f'<span class="caption" id="vae-norm-{path}">{both(f"vae.paths.{path}")}</span>' for path in ("straight", "round"))
-    return (f'<div class="two">{lines}{names}</div>' + _numbers(
+    return (f'<div class="two">{lines}{names}</div>' + parts.numbers(
         ("vae.paths:least_straight", "vae.paths.least.straight"), ("vae.paths:least_round", "vae.paths.least.round"),
         ("vae.paths:typical", "vae.paths.typical")))
-
-
-def _heading(title: str, text: str) -> str:
-    return f"<h2>{both(title)}</h2><p>{both(text)}</p>"
-
-
-def _numbers(*pairs: tuple[str, str]) -> str:
-    cells = "".join(f'<div>{_now(name)}<span>{both(key)}</span></div>' for name, key in pairs)
-    return f'<div class="numbers">{cells}</div>'
 
 
 def _figure() -> str:
@@ -447,10 +433,6 @@ def _tightening() -> str:
             f'aria-labelledby="vae-tightening"></canvas><p class="caption" id="vae-tightening">{both("vae.tightening")}</p>')
 
 
-def _now(name: str) -> str:
-    return f'<b data-live="{name}">–</b>'
-
-
 # The eps = (z - mu) / sigma that leads from the drawing's code to the sliders' z, from the numbers of the two views.
 EPS = """
 const names = ["vae.decode", "vae.encode"];
@@ -469,15 +451,15 @@ FORMULAS = [                 # (what it says, the formula, the formula with the 
      f"z<sub>1</sub> = μ<sub>1</sub> + σ<sub>1</sub> ε<sub>1</sub>: {_eps('z')} = {_eps('mu')} + {_eps('sigma')} · ({_eps('eps')})"),
     ("vae.f.bound", r"\begin{aligned}L_b&=\mathbb E_{q_\phi(z\mid x)}\log p_\theta(x\mid z)-D_{KL}(q_\phi(z\mid x)\,\Vert\,p(z))\\"
                     r"&\le\log p_\theta(x)\end{aligned}",
-     f"{_now('vae.encode:elbo')} = {_now('vae.encode:log_likelihood')} − {_now('vae.encode:kl')}"
-     f" (± {_now('vae.encode:log_likelihood_error')})"),
+     f"{parts.now('vae.encode:elbo')} = {parts.now('vae.encode:log_likelihood')} − {parts.now('vae.encode:kl')}"
+     f" (± {parts.now('vae.encode:log_likelihood_error')})"),
     ("vae.f.kl", r"D_{KL}=\tfrac12\sum_j\left(\mu_j^2+\sigma_j^2-1-\log\sigma_j^2\right)",
-     f"½ ({_now('vae.encode:mu_squared')} + {_now('vae.encode:sigma_squared')} − {_now('vae.encode:latent')}"
-     f" − ({_now('vae.encode:log_sigma_squared')})) = {_now('vae.encode:kl')}"),
+     f"½ ({parts.now('vae.encode:mu_squared')} + {parts.now('vae.encode:sigma_squared')} − {parts.now('vae.encode:latent')}"
+     f" − ({parts.now('vae.encode:log_sigma_squared')})) = {parts.now('vae.encode:kl')}"),
     ("vae.f.gap", r"\log p_\theta(x)\ \ge\ L_K=\mathbb E\log\frac1K\sum_{k=1}^K\frac{p_\theta(x\mid z_k)\,p(z_k)}{q_\phi(z_k\mid x)}\ \ge\ L_b",
-     f"L<sub>K</sub> = {_now('vae.encode:bound')}, L<sub>K</sub> − L<sub>b</sub> = {_now('vae.encode:gap')},"
-     f" K = {_now('vae.encode:samples')}"),
+     f"L<sub>K</sub> = {parts.now('vae.encode:bound')}, L<sub>K</sub> − L<sub>b</sub> = {parts.now('vae.encode:gap')},"
+     f" K = {parts.now('vae.encode:samples')}"),
     ("vae.f.prior", r"\log p(z)=-\tfrac D2\log2\pi-\tfrac12\lVert z\rVert^2",
-     f"{_now('vae.decode:log_normaliser')} − {_now('vae.decode:half_square')} = {_now('vae.decode:log_prior')},"
-     f" D = {_now('vae.decode:latent')}"),
+     f"{parts.now('vae.decode:log_normaliser')} − {parts.now('vae.decode:half_square')} = {parts.now('vae.decode:log_prior')},"
+     f" D = {parts.now('vae.decode:latent')}"),
 ]

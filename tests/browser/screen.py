@@ -1,6 +1,7 @@
 """What the browser tests see and do: pixels and numbers on the page, a finger on a slider."""
 
 import io
+import itertools
 import math
 
 import numpy as np
@@ -11,17 +12,60 @@ WAIT = 30_000                # ms; a busy machine may be slow, a wrong page stay
 
 # Move a range input along a sine for some seconds, 60 events a second; how many came about.
 DRAG = """async ([selector, seconds]) => {
-    const knob = document.querySelector(selector), begun = performance.now();
+    const knob = document.querySelector(selector), begun = performance.now(), low = Number(knob.min), high = Number(knob.max);
     let events = 0;
     await new Promise(done => { const timer = setInterval(() => {
         const now = (performance.now() - begun) / 1000;
         if (now > seconds) { clearInterval(timer); return done(); }
-        knob.value = (2.9 * Math.sin(3 * now)).toFixed(2);
+        knob.value = (low + (high - low) * (0.5 + 0.48 * Math.sin(3 * now))).toFixed(2);
         knob.dispatchEvent(new Event('input', { bubbles: true }));
         events++;
     }, 1000 / 60); });
     return events / seconds;
 }"""
+
+
+FINGER = 60                  # events a second of DRAG
+COUNT_IMAGES = """() => { window.redraws = 0; const image = document.querySelector('#baseline');
+    new MutationObserver(() => { const img = image.querySelector('img');
+        if (img && img.src !== window.source) { window.source = img.src; img.addEventListener('load', () => redraws++, { once: true }) }
+    }).observe(image, { subtree: true, childList: true, attributes: true }) }"""
+
+
+def redraws_beside_an_ordinary_image(live, knob: str, view: str, ordinary, ordinary_knob: str) -> tuple[float, float, str]:
+    """Redraws a second of a live view while its knob is dragged, those of the same handler behind a gr.Image, and a sentence.
+
+    No view can redraw twice as often as one that all but follows the finger: on a machine so quick, both pages' processors are
+    slowed down alike, until the finger is four times as quick as the ordinary page. In turns, the best of many short slices, so
+    that each side finds a quiet moment.
+    """
+    seconds, slices = 2, 5
+    ordinary.wait_for_function("document.querySelector('#baseline img')?.complete")
+    ordinary.evaluate(COUNT_IMAGES)
+    sides = {"live view": (live, knob, f"playground.live.view('{view}').frames"), "gr.Image": (ordinary, ordinary_knob, "redraws")}
+    throttles = {name: side.context.new_cdp_session(side) for name, (side, _, _) in sides.items()}
+
+    def rates(name: str, slowdown: int) -> tuple[float, float]:
+        """Redraws and events a second of one side, while the other rests."""
+        side, knob, count = sides[name]
+        side.bring_to_front()
+        throttles[name].send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
+        before = side.evaluate(count)
+        events = side.evaluate(DRAG, [knob, seconds])
+        redraws = (side.evaluate(count) - before) / seconds
+        throttles[name].send("Emulation.setCPUThrottlingRate", {"rate": 1})
+        side.wait_for_timeout(500)                            # what is still under way takes nothing from the other side
+        return redraws, events
+
+    quick = lambda slowdown: max(rates("gr.Image", slowdown)[0] for _ in range(2)) > FINGER / 4      # noqa: E731
+    slowdown = next(itertools.dropwhile(quick, (1, 2, 4)), 8)
+    found = {name: [] for name in sides}
+    for _ in range(slices):                                   # alternating, so that a busy moment hits both
+        for name in sides:
+            found[name].append(rates(name, slowdown))
+    (redraws, events), (images, image_events) = (max(found[name]) for name in sides)
+    return redraws, images, (f"redraws a second, both pages slowed down by {slowdown}: live view {redraws:.1f} at {events:.0f} events, "
+                             f"gr.Image {images:.1f} at {image_events:.0f}, ratio {redraws / max(images, 1e-9):.1f}")
 
 
 def wait_for_frames(page, *views: str, after: dict[str, int] | None = None) -> None:
@@ -69,7 +113,7 @@ def drag(page, handle, to: float, steps: int = 12) -> None:
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
     low, high, now = (float(handle.get_attribute("min")), float(handle.get_attribute("max")), float(handle.input_value()))
-    start, y = (now - low) / (high - low), box["y"] + box["height"] / 2
+    start, y = min(max((now - low) / (high - low), 0.004), 0.996), box["y"] + box["height"] / 2      # its edge is not on it
     page.mouse.move(box["x"] + box["width"] * start, y)
     page.mouse.down()
     for i in range(1, steps + 1):

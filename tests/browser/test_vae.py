@@ -12,7 +12,7 @@ from gradio_client import Client
 from PIL import Image
 
 from browser.screen import (
-    DRAG, circle, drag, fetched, frames, numbers, pixels, slider, slider_values, strokes, wait_for_frames,
+    DRAG, circle, drag, fetched, frames, numbers, pixels, redraws_beside_an_ordinary_image, slider, slider_values, strokes, wait_for_frames,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -400,41 +400,10 @@ def test_two_paths_join_the_kept_codes_and_are_saved_as_a_gif(visit):
 
 def test_the_live_view_redraws_at_least_twice_as_often_as_the_same_decoder_behind_gr_image(visit, start_app, open_page,
                                                                                           record_property):
-    finger, seconds, slices = 60, 2, 5                        # events a second; many short slices find a quiet moment each
     page = visit()
     baseline = open_page(base=start_app(script="tests/browser/image_baseline.py").url, ready="#baseline")
-    baseline.wait_for_function("document.querySelector('#baseline img')?.complete")
-    baseline.evaluate("""() => { window.redraws = 0; const image = document.querySelector('#baseline');
-        new MutationObserver(() => { const img = image.querySelector('img');
-            if (img && img.src !== window.source) { window.source = img.src; img.addEventListener('load', () => redraws++, { once: true }) }
-        }).observe(image, { subtree: true, childList: true, attributes: true }) }""")
-    sides = {"live view": (page, "#vae-z1 input[type=range]", "playground.live.view('vae.decode').frames"),
-             "gr.Image": (baseline, "#z1 input[type=range]", "redraws")}
-    throttles = {name: side.context.new_cdp_session(side) for name, (side, _, _) in sides.items()}
-
-    def rates(name: str, slowdown: int) -> tuple[float, float]:
-        """Redraws and events a second of one side, while the other rests."""
-        side, knob, count = sides[name]
-        side.bring_to_front()
-        throttles[name].send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
-        before = side.evaluate(count)
-        events = side.evaluate(DRAG, [knob, seconds])
-        redraws = (side.evaluate(count) - before) / seconds
-        throttles[name].send("Emulation.setCPUThrottlingRate", {"rate": 1})
-        side.wait_for_timeout(500)                            # what is still under way takes nothing from the other side
-        return redraws, events
-
-    # No view can redraw twice as often as one that all but follows the finger: on a machine so quick, both pages'
-    # processors are slowed down alike, until the finger is four times as quick as the ordinary page.
-    quick = lambda slowdown: max(rates("gr.Image", slowdown)[0] for _ in range(2)) > finger / 4      # noqa: E731
-    slowdown = next(itertools.dropwhile(quick, (1, 2, 4)), 8)
-    found = {name: [] for name in sides}
-    for _ in range(slices):                                   # alternating, so that a busy moment hits both
-        for name in sides:
-            found[name].append(rates(name, slowdown))
-    (live, live_events), (ordinary, events) = (max(found[name]) for name in sides)
-    print(f"\nredraws a second, both pages slowed down by {slowdown}: live view {live:.1f} at {live_events:.0f} events, "
-          f"gr.Image {ordinary:.1f} at {events:.0f}, ratio {live / max(ordinary, 1e-9):.1f}")
+    live, ordinary, said = redraws_beside_an_ordinary_image(page, "#vae-z1 input[type=range]", "vae.decode", baseline, "#z1 input[type=range]")
+    print(f"\n{said}")
     record_property("live_redraws_per_second", live)
     record_property("gr_image_redraws_per_second", ordinary)
     assert numbers(page, "vae.decode")["z"][0] == pytest.approx(float(slider(page, 1).input_value()), abs=1e-6)
