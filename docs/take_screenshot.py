@@ -22,9 +22,10 @@ from playground.families import FAMILIES  # noqa: E402
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
-# Every live view on the page has drawn, and no request of it is under way.
-DRAWN = """() => { const views = [...document.querySelectorAll("[data-view]")].map(e => playground.live.view(e.dataset.view));
-                   return views.length && views.every(v => v.frames && !v.inFlight) && document.fonts.status === "loaded" }"""
+# Every live view that is near the window has drawn, and no request of it is under way.
+DRAWN = """() => { const views = [...document.querySelectorAll("[data-view]")].map(e => playground.live.view(e.dataset.view)).filter(v => v.near);
+                   return views.length && views.every(v => v.frames && !v.inFlight && v.wanted === null) && document.fonts.status === "loaded" }"""
+SCREEN = 600                 # pixels scrolled at once on the way down a whole page, so that each view comes near
 
 
 def take(browser: Browser, url: str, path: Path, *, width: int, height: int, dark: bool = False, language: str = "en",
@@ -36,6 +37,11 @@ def take(browser: Browser, url: str, path: Path, *, width: int, height: int, dar
     page = context.new_page()
     page.goto(url)
     page.wait_for_function(DRAWN, timeout=120_000)
+    for y in range(0, page.evaluate("document.body.scrollHeight") if whole else 0, SCREEN):
+        page.evaluate("y => scrollTo(0, y)", y)
+        page.wait_for_timeout(100)
+        page.wait_for_function(DRAWN, timeout=120_000)
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(700)                                # transitions end, bars are drawn
     page.screenshot(path=path, full_page=whole)
     context.close()

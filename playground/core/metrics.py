@@ -106,7 +106,7 @@ def sample_quality(
         x = draw(n, seed)
         assert len(x) == n, (len(x), n)
         model.append(figures(x, seed))
-        training.append(_training_figures(n, seed))
+        training.append(training_figures(n, seed))
         if report:
             report(done, len(seeds))
     summary = summarise(model) | {f"training_images_{name}": value for name, value in summarise(training).items()}
@@ -125,24 +125,25 @@ def summarise(runs: Sequence[Figures]) -> Figures:
 def figures(x: Tensor, seed: int) -> Figures:
     """Frechet distance, precision, recall and smallest class share of x (n, 1, 28, 28) in [0, 1] against MNIST's
     test images; the seed chooses the n of them that precision and recall compare with."""
-    reference = _reference()                                  # (10,000, 128)
+    known = reference()                                       # (10,000, 128)
     features = classifier.features(x)
-    precision, recall = precision_recall(reference[_choice(len(reference), len(x), seed)], features)
+    precision, recall = precision_recall(known[_choice(len(known), len(x), seed)], features)
     counts = class_histogram(classifier.judge(features))
     return {
-        "frechet": frechet(features, reference), "precision": precision, "recall": recall,
+        "frechet": frechet(features, known), "precision": precision, "recall": recall,
         "smallest_class_share": counts.min().item() / len(x),
     }
 
 
 @cache
-def _training_figures(n: int, seed: int) -> Figures:
+def training_figures(n: int, seed: int) -> Figures:
+    """What `figures` says of n training images chosen by the seed: what a perfect model would reach."""
     images = datasets.load("mnist", "train").images
     return figures(images[_choice(len(images), n, seed)].float() / 255, seed)
 
 
 @cache
-def _reference() -> Tensor:
+def reference() -> Tensor:
     """The features of all test images, (10,000, 128)."""
     return classifier.features(datasets.load("mnist", "test").images.float() / 255)
 

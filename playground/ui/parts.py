@@ -76,8 +76,9 @@ class Player(gr.HTML):
                           {"first": "«", "back": "‹", "next": "›", "last": "»"}.items())
         super().__init__(
             value=-1, elem_id=elem_id, apply_default_css=False,
-            html_template=f'<div class="player" data-player="{view}"><div class="keys"><button type="button" class="play" data-do="play" aria-labelledby="{elem_id}-alt">▶</button>{buttons}'
-                          f'<output></output></div><input type="range" min="0" max="0" step="1" value="0" aria-labelledby="{elem_id}-alt"><span class="visually-hidden" id="{elem_id}-alt">{alt}</span></div>',
+            html_template=f'<div class="player" data-player="{view}"><div class="keys"><button type="button" class="play" data-do="play" aria-labelledby="{elem_id}-play">▶</button>{buttons}'
+                          f'<output></output></div><input type="range" min="0" max="0" step="1" value="0" aria-labelledby="{elem_id}-alt"><span class="visually-hidden" id="{elem_id}-alt">{alt}</span>'
+                          f'<span class="visually-hidden" id="{elem_id}-play">{both("player.play")}</span></div>',
             js_on_load="window.playground.player.mount(element, props, trigger, watch)", **kwargs)
 
     def preprocess(self, payload: Any) -> Any:
@@ -149,16 +150,17 @@ def formula(key: str, latex: str, substituted: str) -> None:
             gr.HTML(f'<p class="substituted">{substituted}</p>')
 
 
-def checkpoint_names(family: str, visitor: str = "", only: Mapping[str, Any] = {}) -> list[str]:
+def checkpoint_names(family: str, visitor: str = "", only: Mapping[str, Any] = {}, first: str = "") -> list[str]:
     """All checkpoints of a family that a visitor may see, the shipped ones first.
 
-    visitor: the secret of their browser. only: what fields of its ModelConfig must be (a family's `config.PICKED`).
+    visitor: the secret of their browser. only: what fields of its ModelConfig must be (a family's `config.PICKED`). first: the
+    one a tab opens on, where there are several.
     """
     entries = [entry for entry in checkpoints.entries() if entry.family == family and only.items() <= entry.config["model"].items()]
     if jobs.public():
         mine = {run.name for run in jobs.visible(visitor, family)}
         entries = [entry for entry in entries if entry.shipped or entry.name in mine or entry.name.removesuffix("-best") in mine]
-    return [entry.name for entry in sorted(entries, key=lambda entry: (not entry.shipped, entry.name))]
+    return [entry.name for entry in sorted(entries, key=lambda entry: (not entry.shipped, entry.name != first, entry.name))]
 
 
 def checkpoint_named(family: str, name: str, only: Mapping[str, Any] = {}) -> str:
@@ -169,8 +171,8 @@ def checkpoint_named(family: str, name: str, only: Mapping[str, Any] = {}) -> st
     return inputs.choice("model", name, names)
 
 
-def checkpoint_picker(family: str, only: Mapping[str, Any] = {}) -> Dropdown:
-    names = checkpoint_names(family, only=only)
+def checkpoint_picker(family: str, only: Mapping[str, Any] = {}, first: str = "") -> Dropdown:
+    names = checkpoint_names(family, only=only, first=first)
     return Dropdown(names, value=names[0] if names else None, label=t("part.checkpoint"), filterable=False)
 
 

@@ -75,7 +75,7 @@ class Drive:
 
 
 def drive(text: object) -> Drive:
-    """A Player's value, hostile: "<token>,<1 if playing, else 0>,<step to reach>,<times begun again>", or ""."""
+    """A Trainer's value, hostile: "<token>,<1 if playing, else 0>,<step to reach>,<times begun again>", or ""."""
     if text is None or text == "":
         return Drive()
     owner, _, rest = text[:64].partition(",") if isinstance(text, str) else ("", "", text)

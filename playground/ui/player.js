@@ -1,5 +1,5 @@
 /* The player of a film (parts.Player): its value is the step in sight, or -1 for the last one there is. A live view shows that
-   step and says with its numbers how many there are (total), how many are done (reached), and what the step is (t, t_prev). */
+   step and says with its numbers which one that is (k), how many there are (total), and what it does (t, t_prev). */
 (() => {
   const FRAME_MS = 100, FILM_STEPS = 100;                // ms a step is shown; steps a whole film is played in at most
 

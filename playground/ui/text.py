@@ -18,6 +18,7 @@ TEXT = {
     "trainer.pause": ("Pause", "暂停"),
     "trainer.one": ("One update", "更新一次"),
     "trainer.again": ("Start again", "重新开始"),
+    "player.play": ("Play", "播放"),
     "player.first": ("To the first step", "到第一步"),
     "player.back": ("One step back", "退一步"),
     "player.next": ("One step on", "进一步"),

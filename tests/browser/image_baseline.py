@@ -1,4 +1,6 @@
-"""The ordinary way to show a decoder in Gradio, as the live view's baseline: sliders whose `.input` event fills a gr.Image.
+"""The ordinary way to show a model in Gradio, as the live view's baseline: sliders whose `.input` event fills a gr.Image.
+
+`image_baseline.py --view decode` (the VAE's decoder, by 32 sliders) or `--view noise` (a picture noised up to t).
 
 Its settings are the best that were measured for such an event: outside the queue, the newest value last, no run history.
 """
@@ -11,21 +13,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import gradio as gr  # noqa: E402
 
 from playground.core.device import executor  # noqa: E402
+from playground.diffusion.views import forward  # noqa: E402
 from playground.vae import tab  # noqa: E402
+
+
+def option(name: str, usual: str) -> str:
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else usual
 
 
 def decode(*z: float):
     return executor.run(tab._decoded, "vae-mnist", list(z)).picture
 
 
+def noise(t: float):
+    return executor.run(forward.forward_frame, {"checkpoint": "ddpm-mnist", "seed": "0", "t": str(int(t))}).picture
+
+
 with gr.Blocks(analytics_enabled=False, delete_cache=(600, 600)) as demo:
     image = gr.Image(elem_id="baseline", format="png", height=320)        # first: a lazy image below the fold never loads
-    sliders = [gr.Slider(-3, 3, 0, step=0.01, label=f"z{i + 1}", elem_id=f"z{i + 1}") for i in range(tab.SLIDERS)]
-    gr.on([s.input for s in sliders], decode, sliders, image, queue=False, trigger_mode="always_last", show_progress="hidden")
-    demo.load(decode, sliders, image)
+    if option("--view", "decode") == "decode":
+        show, sliders = decode, [gr.Slider(-3, 3, 0, step=0.01, label=f"z{i + 1}", elem_id=f"z{i + 1}") for i in range(tab.SLIDERS)]
+    else:
+        show, sliders = noise, [gr.Slider(1, 1000, 300, step=1, label="t", elem_id="t")]
+    gr.on([s.input for s in sliders], show, sliders, image, queue=False, trigger_mode="always_last", show_progress="hidden")
+    demo.load(show, sliders, image)
 
 if __name__ == "__main__":
-    demo.launch(server_port=int(sys.argv[sys.argv.index("--port") + 1]), ssr_mode=False, run_history=False, quiet=True,
+    demo.launch(server_port=int(option("--port", "7860")), ssr_mode=False, run_history=False, quiet=True,
                 enable_monitoring=False, prevent_thread_lock=True)
     print("serving", flush=True)
     demo.block_thread()

@@ -151,9 +151,9 @@ def without_data(monkeypatch):
     monkeypatch.setattr(datasets, "load", load)
     monkeypatch.setattr(classifier, "features", lambda x: x.mean((1, 2, 3))[:, None] * torch.tensor([10.0, 1.0]))
     monkeypatch.setattr(classifier, "judge", lambda f: F.one_hot(f[:, 0].long().clamp(0, 9), 10).float())
-    metrics._training_figures.cache_clear(), metrics._reference.cache_clear()
+    metrics.training_figures.cache_clear(), metrics.reference.cache_clear()
     yield
-    metrics._training_figures.cache_clear(), metrics._reference.cache_clear()
+    metrics.training_figures.cache_clear(), metrics.reference.cache_clear()
 
 
 def draw(n, seed, lowest=0.0, highest=1.0):
