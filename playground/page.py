@@ -16,6 +16,7 @@ from .ui import guard, head, i18n, live, text, training
 log = logging.getLogger("playground")
 
 UI = Path(__file__).parent / "ui"
+SESSIONS = 256                       # visitors whose page Gradio remembers, about a megabyte each; it lays out a forgotten one anew
 
 THEME = gr.themes.Base(
     primary_hue="orange", secondary_hue="blue", neutral_hue="slate", radius_size="md",
@@ -79,6 +80,7 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
         "run_history": False,            # halves the rate of ordinary events
         "enable_monitoring": False,
         "max_file_size": jobs.limits().upload,
+        "state_session_capacity": SESSIONS,
         "footer_links": ["api"],
         "quiet": True,
         "pwa": False,

@@ -177,17 +177,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 # ---- what was skipped ------------------------------------------------------------------------------------------
 
 _skipped: Counter[str] = Counter()
-_marks: dict[str, list[str]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    known = ("browser", "data", "gpu", "slow")
-    _marks.update({item.nodeid: [name for name in known if item.get_closest_marker(name)] or ["unmarked"] for item in items})
+    for item in items:                                        # where processes share the tests (-n), one of them has the browser
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
-        _skipped.update(_marks.get(report.nodeid, []))
+        _skipped.update([mark for mark in ("browser", "data", "gpu", "slow") if mark in report.keywords] or ["unmarked"])
 
 
 def _missed() -> str:

@@ -320,15 +320,17 @@ def refused(answer):
     return 400 <= answer.status_code < 500 or answer.status_code == 500 and said is not None
 
 
+SESSION = uuid.uuid4().hex   # one for all calls: for each new one Gradio lays out the whole page
+
+
 def join(client, index, data, **headers):
     """Call a function through the queue, as the page does; ("error", its text) or ("done", what came back), or ("refused", status)."""
-    session = uuid.uuid4().hex[:10]
     asked = client.post("/gradio_api/queue/join", headers={"content-type": "application/json", **headers},
-                        content=dumps({"data": data, "fn_index": index, "session_hash": session, "event_data": None}))
+                        content=dumps({"data": data, "fn_index": index, "session_hash": SESSION, "event_data": None}))
     if asked.status_code != 200:
         assert refused(asked), asked.text[:300]
         return "refused", asked.status_code
-    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as events:
+    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": SESSION}) as events:
         for line in events.iter_lines():
             if '"process_completed"' in line:
                 done = json.loads(line.removeprefix("data:"))

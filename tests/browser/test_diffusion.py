@@ -144,6 +144,7 @@ def test_a_branch_keeps_what_lies_before_it_and_its_tree_leads_back(visit):
     np.testing.assert_array_equal(tile(page, "reverse", 0), x_t)
     assert page.locator("#live-diffusion-tree figure:visible").count() == 2
 
+    page.wait_for_function("new URL(location).searchParams.get('diffusion.y') === '8'")          # the link follows a moment later
     link = page.url
     assert {"diffusion.trunk", "diffusion.hold", "diffusion.kept"} <= parse_qs(urlsplit(link).query).keys()
     other = visit("&" + urlsplit(link).query.partition("&")[2])
