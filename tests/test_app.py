@@ -205,6 +205,12 @@ DECIDE = {**DRAW, "sampler": "ddim", "steps": "5", "eta": "0", "guidance": "free
 VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"checkpoint": NAME, "seed": "1"}),
          ("vae.strips", {"checkpoint": NAME, "z": "1,2"}), ("vae.more", {"checkpoint": NAME, "z": "1,2"}),
          ("vae.paths", {"checkpoint": NAME, "seed": "1"}), ("vae.encode", {"checkpoint": NAME, "x": DRAWING}),
+         ("vae.sheet", {"checkpoint": NAME}), ("vae.codes", {"checkpoint": NAME}), ("vae.place", {"checkpoint": NAME, "z": "1,2"}),
+         ("vae.stepper", {"checkpoint": NAME, "x": DRAWING, "step": "4", "eps": "1"}),
+         ("vae.posterior", {"checkpoint": NAME, "x": DRAWING, "move": "0,0.1", "widen": "1,0"}),
+         ("vae.arithmetic", {"checkpoint": NAME, "z": "1,2", "trait": "5", "amount": "1"}),
+         ("vae.palette", {"checkpoint": NAME, "seed": "1"}), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0.5,0.2"}),
+         ("vae.beta", {"x": DRAWING, "beta": "1"}), ("vae.beta.x", {"x": DRAWING}),
          ("diffusion.grid", DRAW), ("diffusion.forward", {**NOISE, "x": DRAWING, "t": "300"}), ("diffusion.chain", {**NOISE, "x": DRAWING, "t": "300"}),
          ("diffusion.jump", {**NOISE, "x": DRAWING, "t": "30"}), ("diffusion.design", {**NOISE, "x": DRAWING, "schedule": "cosine", "T": "100"}),
          ("diffusion.reverse", {**DECIDE, "k": "3"}), ("diffusion.film", DECIDE), ("diffusion.tree", {**DECIDE, "kept": ""}),
@@ -216,10 +222,10 @@ VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"check
 TAKEN = {"1", "٣"}           # hostile values that are true seeds; and of other parameters also:
 ALSO_TAKEN = {
     "y": {""}, "x": {""}, "hole": {"", "A" * 523}, "trunk": {""}, "kept": {""}, "hold": {"", "0.5"}, "scale": {"0.5"}, "eta": {"0.5"}, "strength": {"0.5"}, "wipe": {"0.5"},
-    "k": {"-1"}, "beta": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
+    "k": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
 }
 OPTIONAL = [("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
-            ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]
+            ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.palette", {"checkpoint": NAME, "seed": "1"}, "a"), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0,0"}, "d"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]
 QUERIES = {name: as_query(value)[:20_000] for name, value in HOSTILE.items() if not isinstance(value, dict)} | {
     "no value": "", "minus one": "-1", "too many": ",".join("1" * 40), "commas": "," * 10_000, "spaces": "  ", "exponent": "1e400",
     "2**31": str(2**31), "hexadecimal": "0x10", "other digits": "٣", "backslashes": "..\\..\\x", "percent": "%2e%2e%2f",
@@ -246,7 +252,7 @@ def test_a_hostile_query_is_a_frame_or_one_sentence(client, view, query):
                 assert said.keys() == {"en", "zh"} and HAN.search(said["zh"]) and not HAN.search(said["en"])
                 assert clean(said["en"]) and clean(said["zh"])
         missing = client.get(f"/live/{view}", params={k: v for k, v in query.items() if k != key})
-        if view.startswith("diffusion.") and missing.status_code == 200:          # it has a usual value
+        if view.startswith(("diffusion.", "vae.beta")) and missing.status_code == 200:          # it has a usual value
             assert missing.headers["content-type"] == "image/png"
         else:
             assert missing.status_code == 422 and clean(missing.json()["error"]["en"])
@@ -398,6 +404,7 @@ NAMED = [                    # (endpoint, good arguments, the argument that is a
     ("vae_decode", [NAME, [0.5, -1, 2]], 1),
     ("vae_encode", [NAME, DRAWING], 1),
     ("vae_prior", [NAME, 3, 0], 2),
+    ("vae_sheet", [NAME, [0.5, -1]], 1),
     ("vae_train", ["glyphs", "10s", 3, {"network": "mlp", "latent": 2}, VISITOR], 3),
     ("vae_runs", [VISITOR], 0),
     ("vae_steer", ["vae-glyphs-10s-00000000", "stop", VISITOR], 1),

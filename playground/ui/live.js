@@ -101,7 +101,7 @@
 
   /* What other scripts draw from a frame's numbers. */
   function drawn(name, numbers) {
-    for (const part of ["bars", "plane", "tree"]) playground[part]?.update(name, numbers);
+    for (const part of ["bars", "plane", "tree", "cursor"]) playground[part]?.update(name, numbers);
   }
 
   async function sentence(answer) {

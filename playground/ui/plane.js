@@ -1,4 +1,4 @@
-/* The plane on a canvas (plane.py): layers of points, paths and arrows from a live view's numbers; and a toy's buttons.
+/* The plane on a canvas (plane.py): layers of points, marks, circles, paths and arrows from a live view's numbers; and a toy's buttons.
 
    <canvas data-plane="<view>" data-layers="[...]" data-extent="3">   is drawn anew with each frame of the view */
 (() => {
@@ -42,6 +42,21 @@
           context.beginPath();
           context.arc(x(list[i]), y(list[i + 1]), layer.size * ink, 0, 2 * Math.PI);
           context.fill();
+        }
+      if (layer.kind === "marks" && numbers[layer.at]) {
+        context.font = `600 ${layer.size * ink}px system-ui, sans-serif`;
+        context.textAlign = "center";
+        context.textBaseline = "middle";
+        [...numbers[layer.at]].forEach((mark, i) => {
+          context.fillStyle = css(`--class${mark}`) || css(layer.colour);
+          context.fillText(mark, x(list[2 * i]), y(list[2 * i + 1]));
+        });
+      }
+      if (layer.kind === "circles")
+        for (const radius of list) {
+          context.beginPath();
+          context.arc(x(0), y(0), radius * unit, 0, 2 * Math.PI);
+          context.stroke();
         }
       if (layer.kind === "paths")
         for (const path of list) {

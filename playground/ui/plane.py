@@ -11,7 +11,7 @@ import gradio as gr
 from ..core import inputs
 from .i18n import both
 
-KINDS = ("points", "paths", "arrows")        # of layers, in the order of the legend
+KINDS = ("points", "marks", "circles", "paths", "arrows")        # of layers, in the order of the legend
 COUNT_MAX = 10**6            # updates, and clicks on a button of one page
 
 
@@ -19,16 +19,17 @@ COUNT_MAX = 10**6            # updates, and clicks on a button of one page
 class Layer:
     """What is drawn of one list in a frame's numbers, x and y in turn: the first layer first.
 
-    kind: "points"; "paths", whose list holds one such list for each path; "arrows", from the points of the list `at`,
-    each as long as the list of the same length says. colour: a CSS variable. label: key of its place in the legend.
+    kind: "points"; "marks", characters of the text `at` in the colours of their classes; "circles" around the origin, whose list
+    holds their radii; "paths", whose list holds one such list for each path; "arrows", from the points of the list `at`, each as
+    long as the list of the same length says. colour: a CSS variable. label: key of its place in the legend.
     """
 
     kind: str
     key: str
     colour: str
     label: str
-    at: str = ""             # of arrows: the key of where they begin
-    size: float = 2.0        # CSS pixels: a point's radius, a line's width
+    at: str = ""             # of arrows: the key of where they begin; of marks: that of their characters
+    size: float = 2.0        # CSS pixels: a point's radius, a mark's height, a line's width
     alpha: float = 1.0
 
 

@@ -67,6 +67,15 @@ PRESETS = {
     "shipped": TrainConfig(steps=36_000, width=24, precision="bf16", ema=0.9995),
 }
 
+PLANE = "vae-mnist-2d"       # the model of the views that need a code of two dimensions
+BETAS = (0.25, 0.5, 1, 2, 4, 8)      # of the models that `snapshot` names, alike but for that
+
+
+def snapshot(beta: float) -> str:
+    """The shipped model that was trained with a weight of the KL."""
+    return f"vae-mnist-beta-{beta:g}".replace(".", "-")
+
+
 DATASETS = ("mnist", "glyphs", "shapes", "noto-emoji", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order
 IN_COLOUR = ("shapes", "noto-emoji", "cifar10")
 OWN_SIZE = 32                # pixels on a side of a visitor's own pictures

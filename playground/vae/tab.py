@@ -5,12 +5,14 @@
     +-- KL per dimension ---------------------------------+-- three numbers ---------+
     +-- sixteen draws from the prior -------------------------------------------------+
     +-- pad ------+-- x and its reconstruction ------------------- three numbers -----+
+    +-- one view after another: views/ -----------------------------------------------+
     +-- formulas with the numbers of this moment -------------------------------------+
     +-- training (folded) ------------------------------------------------------------+
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -21,8 +23,9 @@ from ..core.device import executor
 from ..ui import live, parts, training
 from ..ui.errors import guarded
 from ..ui.i18n import both, t
-from ..ui.state import Field, State
-from . import config
+from ..ui.state import SCRIPT, Field, State
+from . import config, views
+from .views import beta, palette, sheet, stepper
 
 Z_MAX = 3.0          # +-3 std of the prior N(0, 1): 99.7 % of its mass on each axis
 STEP = 0.01          # of the sliders; a code on them is rounded to it
@@ -35,6 +38,8 @@ FORESIGHT = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)           # values of a slide
 STRIPS_MS = 180      # between two refreshments of those while a slider moves
 DEAD = 0.01          # nats: a dimension below carries nothing
 EXAMPLE = 3          # the digit on the pad when the tab opens
+PICTURE_MAX = 8192   # characters of an uploaded picture as text: those of 32x32 pixels in colour take half
+DRAWING = "document.querySelector('#vae-pad canvas')?.matches(':active')"       # a stroke of the visitor's, not a value of the server's
 
 
 def build(tab: gr.Tab) -> None:
@@ -79,6 +84,8 @@ def build(tab: gr.Tab) -> None:
             gr.HTML(f'<p class="caption">{both("vae.example")}</p>')
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(str(digit), size="sm", min_width=30) for digit in range(10)]
+            upload = gr.UploadButton(t("vae.upload"), file_types=["image"], size="sm", elem_id="vae-upload")
+            uploaded = gr.Textbox("", visible=False)          # the picture as text; "": the pad's drawing counts
         with gr.Column(scale=2, min_width=220):
             pad = parts.Pad(alt=both("vae.pad"), elem_id="vae-pad")
         with gr.Column(scale=4, min_width=280):
@@ -86,6 +93,8 @@ def build(tab: gr.Tab) -> None:
                                 captions=(both("vae.seen"), both("vae.restored"), both("vae.difference")))
             gr.HTML(parts.numbers(("vae.encode:log_likelihood", "vae.log_likelihood"), ("vae.encode:kl", "vae.kl"),
                              ("vae.encode:elbo", "vae.elbo")))
+    shared = views.Shared(checkpoint, seed, sliders, [pad, uploaded])
+    pieces = [view.build(shared) for view in VIEWS]
     with gr.Column(elem_classes="section formulas"):
         _formulas()
     panel = training.Panel("vae", config, checkpoint)
@@ -95,7 +104,7 @@ def build(tab: gr.Tab) -> None:
     more.follow(checkpoint=checkpoint, z=sliders)
     strip.follow(checkpoint=checkpoint, seed=seed, temperature=temperature)
     walk.follow(checkpoint=checkpoint, seed=seed, a=ends[0], b=ends[1])
-    encoded.follow(checkpoint=checkpoint, x=pad)
+    encoded.follow(checkpoint=checkpoint, x=[pad, uploaded])
     live.register("vae.decode", decode_frame)
     live.register("vae.strips", partial(strips_frame, range(FIRST)))
     live.register("vae.more", partial(strips_frame, range(FIRST, SLIDERS)))
@@ -110,26 +119,40 @@ def build(tab: gr.Tab) -> None:
     zero.click(None, None, sliders, js=f"() => Array({SLIDERS}).fill(0)", queue=False, api_visibility="private")
     for keep, end in zip((keep_a, keep_b), ends):
         keep.click(None, sliders, end, js='(...z) => z.join(",").replace(/(,0)+$/, "")', queue=False, api_visibility="private")
+    pad.change(None, None, uploaded, js=f"() => [{DRAWING} ? '' : undefined]", **SCRIPT)
     pad.release(guarded(_jump), [checkpoint, pad], sliders, **quick)
+    upload.upload(guarded(_uploaded), [checkpoint, upload], [uploaded, *sliders], **quick)
     for digit, button in enumerate(examples):
-        button.click(guarded(partial(_example, digit)), checkpoint, [pad, *sliders], **quick)
+        button.click(guarded(partial(_example, digit)), checkpoint, [uploaded, pad, *sliders], **quick)
     checkpoint.input(guarded(_describe), checkpoint, [bars, *sliders], **quick)
     panel.board.use(guarded(panel.use), None, checkpoint, **quick).success(guarded(_describe), checkpoint, [bars, *sliders], **quick)
 
+    further = [field for piece in pieces for field in piece.fields]
     state = State(tab, [
         Field("model", [checkpoint], lambda text: [parts.checkpoint_named("vae", text)]),
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
         Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)),
         Field("x", [pad], _restore_drawing, default=None),
+        Field("own", [uploaded], _restore_picture, default=""),
         Field("temperature", [temperature], lambda text: [inputs.within("temperature", inputs.parsed(text), 0, TEMPERATURE_MAX)], default="1"),
         *(Field(name, [end], _restore_code, default="") for name, end in zip("ab", ends)),
+        *further,
         *panel.fields,
-    ], views=[decoded, strips, more, strip, walk, encoded])
-    state.wire(lambda restored: _opening(restored) + panel.opening(restored), [checkpoint, seed, bars, pad, temperature, *ends, *sliders, *panel.outputs])
+    ], views=[decoded, strips, more, strip, walk, encoded, *(view for piece in pieces for view in piece.views)])
+
+    def opening(restored: Mapping[str, list[Any]]) -> list[Any]:
+        rest = [value for field in further for value in restored.get(field.name, [gr.skip()] * len(field.components))]
+        return [*_opening(restored), *rest, *panel.opening(restored)]
+
+    state.wire(opening, [checkpoint, seed, bars, pad, uploaded, temperature, *ends, *sliders, *(component for field in further for component in field.components),
+                         *panel.outputs])
 
     gr.api(guarded(vae_decode), api_name="vae_decode")
     gr.api(guarded(vae_encode), api_name="vae_encode")
     gr.api(guarded(vae_prior), api_name="vae_prior")
+
+
+VIEWS = (sheet, stepper, palette, beta)                      # modules of views/, in the order of the page
 
 
 # What the live views draw. Each runs on the inference executor; the query is hostile.
@@ -220,15 +243,16 @@ def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
 
 
 def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
-    """Values of model, seed, bars, pad, temperature, ends and sliders when the tab opens: those of the URL, else a drawn digit and its code."""
+    """Values of model, seed, bars, pad, uploaded picture, temperature, ends and sliders when the tab opens: those of the URL, else a drawn digit and its code."""
     [name] = restored.get("model", parts.checkpoint_names("vae")[:1])
     [seed] = restored.get("seed", [0])
     [drawing] = restored.get("x", [None])
     bars, *updates = _describe(name)
     if drawing is None:
         drawing = _example_drawing(EXAMPLE)
-    z = restored.get("z") or (_jump(name, drawing) if drawing else _draw(name, seed, *restored.get("temperature", [1])))
-    return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
+    [own] = restored.get("own", [""])
+    z = restored.get("z") or (_jump(name, views.joined(drawing, own)) if drawing or own else _draw(name, seed, *restored.get("temperature", [1])))
+    return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, own, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
 
 
 def _restore_code(text: str) -> list[str]:
@@ -240,6 +264,13 @@ def _restore_code(text: str) -> list[str]:
 def _restore_drawing(text: str) -> list[str]:
     """An emptied pad stands in the URL as nothing; it is not the untouched one, which does not stand there."""
     return [images.pack_drawing(images.unpack_drawing(text)) if text else ""]
+
+
+def _restore_picture(text: str) -> list[str]:
+    """An uploaded picture as it stands in the URL; whether it fits the model is checked where it is shown."""
+    if text and (len(text) > PICTURE_MAX or not text.startswith("p")):
+        images.unpack_picture(text, 1, 1)                     # refuses it
+    return [text]
 
 
 def _describe(name: str) -> list[Any]:
@@ -275,7 +306,25 @@ def _jump(name: str, drawing: Any) -> list[float] | list[dict]:
 
 def _example(digit: int, name: str) -> list[Any]:
     drawing = _example_drawing(digit)
-    return [drawing, *_jump(name, drawing)]
+    return ["", drawing, *_jump(name, drawing)]
+
+
+def _uploaded(name: Any, path: Any) -> list[Any]:
+    """A visitor's picture as text, cut to the model's size, and the mean of its code on the sliders; the file is not kept."""
+    if not isinstance(path, str):
+        return [gr.skip()] * (1 + SLIDERS)
+
+    from ..core import pictures
+
+    try:
+        shape = executor.run(lambda: _sample().load(name).model.config)
+        rgb = pictures.one(path, shape.size)                  # not on the executor: a large photograph takes its time
+        if shape.channels == 1:
+            rgb = (rgb @ [0.299, 0.587, 0.114]).round().clip(0, 255).astype("uint8")      # luma, ITU-R BT.601
+        text = images.pack_picture(rgb)
+        return [text, *_jump(name, views.joined("", text))]
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def _example_drawing(digit: int) -> str:
@@ -328,9 +377,7 @@ def _code_of(checkpoint: Any, z: list[float]) -> Any:
 def _encoded(name: Any, drawing: Any):
     sample = _sample()
     checkpoint = sample.load(name)
-    config = checkpoint.model.config
-    x = images.centred(images.unpack_drawing(drawing), config.size)
-    return sample.encode(checkpoint, x.expand(config.channels, -1, -1))
+    return sample.encode(checkpoint, views.drawing(checkpoint, drawing))
 
 
 def _encoded_frame(name: Any, drawing: Any) -> live.Frame:

@@ -11,12 +11,15 @@ from torch import Tensor
 from ..core import datasets, device
 from ..core.recipe import Progress, Result
 from . import maths
-from .config import OWN_SIZE, PRESETS, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
+from .config import BETAS, OWN_SIZE, PLANE, PRESETS, ModelConfig, TrainConfig, snapshot, suited  # noqa: F401  (a recipe offers these too)
 from .model import VAE
 
 BEST = "loss"
-CHECKPOINTS = {"vae-mnist": "mnist"}
+CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist", "vae-emoji": "noto-emoji", **{snapshot(beta): "mnist" for beta in BETAS}}
 PREVIEW, PREVIEW_SEED = 32, 0        # pictures that show how a training goes
+CLOUD = 300                  # held-out pictures whose codes show it too
+LOOK_EVERY = 100             # updates between two looks at how near those codes are to the prior
+CLOUD_REACH = 3.5            # std of the prior at the edge of their picture
 HELD_OUT = 2_000             # test images whose codes a checkpoint carries, for scatter plots and the order of the sliders
 
 
@@ -27,6 +30,7 @@ class State:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator           # all of the run's noise: binarisation and eps
     step: int = 0
+    away: float = 0.0        # KL of the aggregate posterior's moments from the prior, as last looked at, in nats
 
 
 def init(config: TrainConfig) -> State:
@@ -60,7 +64,8 @@ def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Itera
     """Fit the VAE, yielding after each update: the caller may report, save or stop at any yield.
 
     batches: x of (B, C, H, W) in [0, 1] on the model's device, from batch number state.step on. Under the
-    Bernoulli likelihood each batch is binarised anew. Metrics in nats per image, averaged over the batch.
+    Bernoulli likelihood each batch is binarised anew. Metrics in nats per image, averaged over the batch; and, looked at every
+    LOOK_EVERY updates, `kl_q_prior`: how far the codes of held-out pictures, all together, are from the prior (maths.kl_of_moments, in nats).
     """
     model, generator = state.model, state.generator
     where = next(model.parameters()).device.type
@@ -83,7 +88,9 @@ def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Itera
         average(state.ema, model, min(config.ema, (step + 1) / (step + 10)))
         state.step = step + 1
         nll, kl = torch.stack([nll, kl]).tolist()
-        yield Progress(state.step, config.steps, {"loss": nll + config.beta * kl, "nll": nll, "kl": kl})
+        if step % LOOK_EVERY == 0:
+            state.away = maths.kl_of_moments(*cloud(config, state)).item()
+        yield Progress(state.step, config.steps, {"loss": nll + config.beta * kl, "nll": nll, "kl": kl, "kl_q_prior": state.away})
 
 
 def log_likelihood(config: TrainConfig | ModelConfig, logits: Tensor, x: Tensor) -> Tensor:
@@ -110,27 +117,71 @@ def average(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
 
 
 @torch.no_grad()
+def cloud(config: TrainConfig, state: State) -> tuple[Tensor, Tensor]:
+    """mu and log sigma^2 of the first CLOUD held-out pictures, (CLOUD, D) each on the CPU: the averaged encoder's aggregate posterior."""
+    model, held_out = state.ema, datasets.load(config.dataset, "test")
+    x = held_out.images[:CLOUD].float() / 255
+    if config.likelihood == "bernoulli":
+        x = x.round()
+    mu, logvar = model.encode(x.to(next(model.parameters()).device))
+    return mu.float().cpu(), logvar.float().cpu()
+
+
+@torch.no_grad()
 def preview(config: TrainConfig, state: State) -> Tensor:
-    """What the averaged decoder makes of codes that stay the same from update to update, (PREVIEW, C, H, W) in [0, 1]."""
+    """How far it is, as one picture (1, 3, H, W) in [0, 1]: PREVIEW decodes of codes that stay the same from update to update, and
+    beside them the held-out pictures' codes in the two dimensions that carry most, closing on the prior's circles."""
+    from torchvision.utils import make_grid
+
     model = state.ema.eval()
     z = device.noise(PREVIEW_SEED, range(PREVIEW), (config.latent,))
-    return model.mean(z.to(next(model.parameters()).device)).cpu()
+    decodes = make_grid(model.mean(z.to(next(model.parameters()).device)).cpu(), nrow=PREVIEW // 4, padding=1, pad_value=0.5)      # (3, H, W)
+    mu, logvar = cloud(config, state)
+    strongest = maths.kl_per_dimension(mu, logvar).mean(0).argsort(descending=True, stable=True)[:2]
+    labels = datasets.load(config.dataset, "test").labels
+    codes = scatter(mu[:, strongest], None if labels is None else labels[:CLOUD], decodes.shape[1])
+    return torch.cat([decodes, codes], dim=2)[None]
+
+
+def scatter(points: Tensor, labels: Tensor | None, size: int) -> Tensor:
+    """Points (N, 1 or 2) of the plane as a picture (3, size, size) in [0, 1], coloured by label, over circles at 1, 2 and 3."""
+    axis = CLOUD_REACH * (2 * (torch.arange(size) + 0.5) / size - 1)
+    radius = (axis.square() + axis[:, None].square()).sqrt()
+    on_circle = ((radius - radius.round()).abs() < CLOUD_REACH / size) & (radius < 3.3) & (radius > 0.5)
+    picture = (0.08 + 0.3 * on_circle).expand(3, -1, -1).clone()
+    x, y = points[:, 0], points[:, -1] if points.shape[1] > 1 else torch.zeros(len(points))
+    column, row = (((value / CLOUD_REACH + 1) / 2 * size).floor().long() for value in (x, -y))
+    inside = (column >= 0) & (column < size - 1) & (row >= 0) & (row < size - 1)
+    hue = torch.zeros(len(points)) if labels is None else labels.float() / 10
+    colour = (0.6 + 0.4 * torch.cos(2 * math.pi * (hue[:, None] + torch.tensor([0.0, 1 / 3, 2 / 3])))).clamp(0, 1)      # (N, 3)
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):      # two pixels a side, the last one on top
+        picture[:, row[inside] + down, column[inside] + right] = colour[inside].T
+    return picture
 
 
 @torch.no_grad()
 def result(config: TrainConfig, state: State) -> Result:
     """The averaged model, with the codes of the first held-out images (binarised as in training) and what each dimension carries.
 
-    Derived: mu, logvar (N, D); labels (N,) where the set has them; kl (D,), mean nats per dimension.
+    Derived: mu, logvar (N, D); kl (D,), mean nats per dimension; nll (), mean of -log p(x | z) in nats per image, one z each;
+    labels (N,) where the set has them; moments (N, 2) of grey images, see maths.moments.
     """
     model = state.ema.eval()
     held_out = datasets.load(config.dataset, "test")
-    x = held_out.images[:HELD_OUT].float() / 255
+    x = grey = held_out.images[:HELD_OUT].float() / 255
     if config.likelihood == "bernoulli":
         x = maths.binarise(x, torch.Generator().manual_seed(0))
-    x = x.to(next(model.parameters()).device)
-    mu, logvar = (torch.cat(parts) for parts in zip(*(model.encode(part) for part in x.split(500))))
-    derived = {"mu": mu, "logvar": logvar, "kl": maths.kl_per_dimension(mu, logvar).mean(0)}
+    where = next(model.parameters()).device
+    parts = []
+    eps = device.noise(PREVIEW_SEED, range(len(x)), (config.latent,))
+    for some, noise in zip(x.split(500), eps.split(500)):
+        some, noise = some.to(where), noise.to(where)
+        mu, logvar = model.encode(some)
+        parts.append((mu, logvar, -log_likelihood(config, model.decode(maths.reparameterise(mu, logvar, noise)), some)))
+    mu, logvar, nll = (torch.cat(part) for part in zip(*parts))
+    derived = {"mu": mu, "logvar": logvar, "kl": maths.kl_per_dimension(mu, logvar).mean(0), "nll": nll.mean()}
     if held_out.labels is not None:
         derived["labels"] = held_out.labels[:HELD_OUT]
+    if x.shape[1] == 1:
+        derived["moments"] = maths.moments(grey)
     return Result(vars(model.config), model.state_dict(), {name: value.cpu() for name, value in derived.items()})

@@ -1,0 +1,246 @@
+"""The tab's further views: quadrature against brute force, directions against their definition, and what a hostile query gets."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from playground.core import checkpoints, datasets, device, images, procedural
+from playground.core.errors import PlaygroundError
+from playground.vae import config, maths, sample, train
+from playground.vae.views import beta, palette, sheet, stepper
+
+FLAT = train.TrainConfig(dataset="glyphs", steps=150, batch_size=32, lr=5e-3, latent=2, network="mlp", hidden=48, warmup=0, ema=0.9)
+DEEP = dataclasses.replace(FLAT, latent=6)
+DRAWING = images.pack_drawing(procedural.render_glyph(4, size=images.PAD)[0].numpy() > 127)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runs(tmp_path_factory):
+    """Two small models trained for a moment, one of a flat code, and one for each beta."""
+    folder, threads = tmp_path_factory.mktemp("runs"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_RUNS", str(folder))
+        patch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
+        patch.setattr(config, "PLANE", "tiny-flat")
+        patch.setattr(config, "snapshot", lambda value: f"tiny-{value:g}".replace(".", "-"))
+        configs = {"tiny-flat": FLAT, "tiny-deep": DEEP, **{config.snapshot(value): dataclasses.replace(DEEP, beta=value) for value in config.BETAS}}
+        for name, each in configs.items():
+            state = train.init(each)
+            for _ in train.train(each, state, train.batches(each, 0)):
+                pass
+            made = train.result(each, state)
+            checkpoints.save(folder / name / "checkpoint", family="vae", dataset=each.dataset, model=made.model, train=dataclasses.asdict(each),
+                             weights=made.weights, derived=made.derived, metrics={}, command="made by a test", made={})
+        yield folder
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture
+def flat():
+    return sample.load("tiny-flat")
+
+
+# ---- the sheet -------------------------------------------------------------------------------------------------
+
+
+def test_the_sheet_holds_at_each_place_the_decode_of_its_quantiles(flat):
+    picture = sheet.sheet_frame({"checkpoint": "tiny-flat"}).picture
+    quantile = torch.distributions.Normal(0, 1).icdf
+    for row, column in ((0, 0), (3, 17), (19, 5)):
+        z = torch.stack([quantile(torch.tensor((column + 0.5) / 20)), quantile(torch.tensor((19 - row + 0.5) / 20))])
+        alone = images.to_uint8(sample.decode(flat, z[None])[0]).astype(int)
+        there = picture[28 * row:28 * (row + 1), 28 * column:28 * (column + 1)]
+        assert np.abs(there - alone).max() <= 1
+
+
+def test_a_model_of_more_dimensions_gives_way_to_the_one_of_two():
+    shown = sheet.sheet_frame({"checkpoint": "tiny-deep"})
+    assert shown.numbers["model"] == "tiny-flat"
+    np.testing.assert_array_equal(shown.picture, sheet.sheet_frame({"checkpoint": "tiny-flat"}).picture)
+
+
+def test_the_plane_shows_the_codes_and_classes_of_the_held_out_pictures(flat):
+    shown = sheet.codes_frame({"checkpoint": "tiny-flat"}).numbers
+    codes = np.array(shown["codes"]).reshape(-1, 2)
+    np.testing.assert_allclose(codes, flat.derived["mu"][:sheet.SHOWN, sample.order(flat)], atol=0.006)
+    labels = datasets.load("glyphs", "test").labels[:sheet.SHOWN]
+    assert shown["labels"] == "".join(str(y) for y in labels.tolist())
+
+
+def test_the_cursor_s_numbers_are_those_of_its_place():
+    shown = sheet.place_frame({"checkpoint": "tiny-flat", "z": "1.5,-2"}).numbers
+    assert shown["norm"] == pytest.approx(2.5) and shown["log_prior"] == pytest.approx(-np.log(2 * np.pi) - 3.125)
+    assert sheet.vae_sheet("tiny-flat", [1.5, -2.0])["picture"].startswith("data:image/png;base64,")
+
+
+# ---- four steps ------------------------------------------------------------------------------------------------
+
+
+def test_the_steps_make_z_from_mu_sigma_and_eps_and_its_terms_make_the_estimate():
+    shown = stepper.stepper_frame({"checkpoint": "tiny-deep", "x": DRAWING, "step": "4", "eps": "3"}).numbers
+    np.testing.assert_allclose(shown["z"], np.array(shown["mu"]) + np.array(shown["sigma"]) * np.array(shown["eps"]), rtol=1e-5)
+    assert shown["estimate"] == pytest.approx(shown["log_likelihood"] - shown["kl"])
+
+
+def test_another_eps_moves_z_and_leaves_the_encoder_s_answer():
+    one, other = (stepper.stepper_frame({"checkpoint": "tiny-deep", "x": DRAWING, "step": "4", "eps": eps}) for eps in ("0", "1"))
+    assert one.numbers["mu"] == other.numbers["mu"] and one.numbers["z"] != other.numbers["z"]
+    assert np.abs(one.picture.astype(int) - other.picture).max() > 0
+
+
+def test_the_mean_of_many_single_estimates_is_the_bound():
+    shown = [stepper.stepper_frame({"checkpoint": "tiny-flat", "x": DRAWING, "step": "4", "eps": str(eps)}).numbers["estimate"] for eps in range(200)]
+    exact = stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": "0,0", "widen": "0,0"}).numbers["elbo"]
+    assert np.mean(shown) == pytest.approx(exact, abs=4 * np.std(shown) / len(shown)**0.5 + 1e-3)
+
+
+def test_each_step_tells_no_more_than_it_knows():
+    known = [{name for name in ("eps", "z") if stepper.stepper_frame({"checkpoint": "tiny-flat", "x": DRAWING, "step": str(step), "eps": "0"}).numbers[name]}
+             for step in (1, 2, 3)]
+    assert known == [set(), {"eps"}, {"eps", "z"}]
+
+
+# ---- the true posterior ----------------------------------------------------------------------------------------
+
+
+def brute(found, n=1201):
+    """log p(x) by a dense grid over the whole plane, without the closing in."""
+    z, area = maths.grid(torch.full((2,), -6.0).double(), torch.full((2,), 6.0).double(), n)
+    values = torch.cat([found.log_joint(part) for part in z.split(50_000)])
+    return values, z, area
+
+
+def test_the_evidence_by_closing_in_is_that_of_a_dense_grid(flat):
+    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    values, _, area = brute(found)
+    assert found.evidence.log_p.item() == pytest.approx((values.logsumexp(0) + area.log()).item(), abs=2e-3)
+
+
+def test_it_is_what_importance_sampling_says(flat):
+    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    encoded = sample.encode(flat, stepper.drawing(flat, DRAWING))
+    assert found.evidence.log_p.item() == pytest.approx(encoded.bound, abs=0.5)
+    assert encoded.elbo <= found.evidence.log_p.item() + 3 * encoded.log_likelihood_error
+
+
+@pytest.mark.parametrize("move, widen", [("0,0", "0,0"), ("0.2,-0.1", "0.5,-1"), ("-0.4,0.4", "-2,1")])
+def test_bound_and_gap_sum_to_log_p_for_any_q(flat, move, widen):
+    """The gap against its own definition by a dense grid over q: no step of the view's arithmetic is used."""
+    shown = stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": move, "widen": widen}).numbers
+    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    mu, sigma = (torch.tensor([shown[f"{name}1"], shown[f"{name}2"]]).double() for name in ("mu", "sigma"))
+    z, area = maths.grid(mu - 7 * sigma, mu + 7 * sigma, 401)
+    q = torch.distributions.Normal(mu, sigma).log_prob(z).sum(1)
+    gap = (q.exp() * (q - found.log_joint(z) + found.evidence.log_p)).sum() * area
+    assert shown["gap"] == pytest.approx(gap.item(), abs=0.02, rel=0.01)
+    assert shown["elbo"] + shown["gap"] == pytest.approx(shown["log_p"], abs=1e-3)
+    assert shown["gap"] >= 0
+
+
+def test_the_best_q_has_no_larger_a_gap_than_the_encoder_s():
+    m1, m2, s1, s2 = stepper._best("tiny-flat", DRAWING, "", 0, 0, 0, 0)
+    ask = lambda *q: stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": f"{q[0]},{q[1]}", "widen": f"{q[2]},{q[3]}"}).numbers["gap"]      # noqa: E731
+    best = ask(m1, m2, s1, s2)
+    assert best < ask(0, 0, 0, 0)
+    assert all(best <= ask(m1 + a, m2 + b, s1, s2) + 2e-3 for a, b in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)))
+
+
+def test_the_ellipse_is_drawn_around_q(flat):
+    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    picture = stepper._picture(found, found.mu, torch.full((2,), 0.25 * found.half).double()).astype(int)
+    orange = (picture[..., 0] > 180) & (picture[..., 2] < 130)
+    rows, columns = np.nonzero(orange)
+    radius = np.hypot(columns - 97.5, rows - 97.5) / 98
+    assert len(radius) > 100 and (np.abs(radius - 0.25) < 0.02).mean() > 0.4 and ((np.abs(radius - 0.25) < 0.02) | (np.abs(radius - 0.5) < 0.02)).mean() > 0.95
+
+
+# ---- arithmetic, palette, beta ---------------------------------------------------------------------------------
+
+
+def test_a_class_s_direction_leads_from_the_mean_of_all_to_its_own():
+    checkpoint = sample.load("tiny-deep")
+    v, accuracy = palette.direction(checkpoint, "7")
+    mu, labels = checkpoint.derived["mu"][:, sample.order(checkpoint)][::2], checkpoint.derived["labels"][::2]
+    torch.testing.assert_close(v, mu[labels == 7].mean(0) - mu.mean(0))
+    assert 0.5 < accuracy <= 1
+
+
+def test_thickness_is_the_ink_and_slant_the_lean_of_the_built_in_digits():
+    drawn = procedural.glyphs(400, 0)
+    found = maths.moments(drawn.images.float() / 255)
+    thickness = np.corrcoef(found[:, 0], drawn.factors["thickness"] * drawn.factors["scale"])[0, 1]
+    ones = drawn.labels == 1
+    slant = np.corrcoef(found[ones, 1], drawn.factors["slant"][ones])[0, 1]
+    assert thickness > 0.8 and slant > 0.8
+    flipped = maths.moments(drawn.images.flip(3).float() / 255)
+    torch.testing.assert_close(flipped[:, 1], -found[:, 1], atol=1e-4, rtol=1e-3)
+    assert maths.moments(torch.zeros(1, 1, 28, 28)).tolist() == [[0.0, 0.0]]
+
+
+def test_a_property_grows_with_its_amount():
+    shown = [palette.arithmetic_frame({"checkpoint": "tiny-deep", "z": "0", "trait": "thicker", "amount": str(a)}) for a in (-1, 0, 1)]
+    ink = [frame.picture[:, 28:].mean() for frame in shown]
+    assert ink[0] < ink[1] < ink[2]
+    np.testing.assert_array_equal(shown[1].picture[:, :28], shown[1].picture[:, 28:])
+
+
+def test_the_palette_s_corners_are_their_codes_and_its_middle_their_mean():
+    query = {"checkpoint": "tiny-deep", "seed": "5", "a": "1,2", "d": "-1"}
+    checkpoint = sample.load("tiny-deep")
+    whole = palette.palette_frame(query).picture
+    places = {"a": ("0,1", (0, 0)), "b": ("1,1", (0, 6)), "c": ("0,0", (6, 0)), "d": ("1,0", (6, 6))}
+    codes = {}
+    for name, (at, (row, column)) in places.items():
+        frame = palette.blend_frame({**query, "at": at})
+        codes[name] = np.array(frame.numbers["z"])
+        assert np.abs(whole[28 * row:28 * row + 28, 28 * column:28 * column + 28].astype(int) - frame.picture).max() <= 1
+    assert codes["a"].tolist() == [1, 2, 0, 0, 0, 0] and codes["d"].tolist() == [-1, 0, 0, 0, 0, 0]
+    np.testing.assert_allclose(codes["b"], sample.draw(checkpoint, 4, 5)[1].clamp(-3, 3), rtol=1e-6)
+    np.testing.assert_allclose(palette.blend_frame({**query, "at": "0.5,0.5"}).numbers["z"], sum(codes.values()) / 4, rtol=1e-5, atol=1e-6)
+
+
+def test_the_kl_of_moments_is_zero_for_a_cloud_that_makes_up_the_prior_and_the_closed_form_for_one_that_does_not():
+    generator = torch.Generator().manual_seed(0)
+    mu = 0.6 * torch.randn(200_000, 3, generator=generator, dtype=torch.float64)
+    assert maths.kl_of_moments(mu, torch.full_like(mu, np.log(0.64))).item() == pytest.approx(0, abs=1e-4)
+    moved = maths.kl_of_moments(2 + 0 * mu, torch.full_like(mu, np.log(0.25)))
+    exact = torch.distributions.kl_divergence(torch.distributions.Normal(2.0, 0.5), torch.distributions.Normal(0.0, 1.0)) * 3
+    assert moved.item() == pytest.approx(exact.item(), rel=1e-6)
+
+
+def test_more_weight_on_the_kl_buys_a_cheaper_code_and_a_worse_picture():
+    shown = [beta.beta_frame({"x": DRAWING, "beta": str(i)}).numbers for i in range(len(config.BETAS))]
+    assert shown[0]["rates"] == shown[-1]["rates"] and [each["rate"] for each in shown] == shown[0]["rates"]
+    assert shown[0]["rate"] > shown[-1]["rate"] and shown[0]["distortion"] < shown[-1]["distortion"]
+    assert shown[2]["loss"] == pytest.approx(shown[2]["distortion"] + shown[2]["rate"])
+
+
+def test_a_collapsed_model_is_warned_of(monkeypatch):
+    kl = torch.tensor([1.0, 0.001, 0.002, 0.0, 2.0, 0.0])
+    monkeypatch.setattr(beta, "measured", lambda checkpoint: {"rate": 3.0, "distortion": 9.0, "active": int((kl >= beta.DEAD).sum()), "latent": 6})
+    assert beta.beta_frame({"x": DRAWING, "beta": "0"}).numbers["warning"] == "4 / 6"
+
+
+@pytest.mark.parametrize("frame, query", [
+    (sheet.place_frame, {"checkpoint": "tiny-flat", "z": "NaN,0"}), (sheet.place_frame, {"checkpoint": "nowhere", "z": "0,0"}),
+    (stepper.stepper_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "step": "9", "eps": "0"}),
+    (stepper.stepper_frame, {"checkpoint": "tiny-flat", "x": "", "step": "1", "eps": "0"}),
+    (stepper.stepper_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "step": "1", "eps": "1e30"}),
+    (stepper.posterior_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "move": "inf,0", "widen": "0,0"}),
+    (stepper.posterior_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "move": "0", "widen": "0,0"}),
+    (palette.arithmetic_frame, {"checkpoint": "tiny-deep", "z": "0", "trait": "blue", "amount": "0"}),
+    (palette.blend_frame, {"checkpoint": "tiny-deep", "seed": "-1", "at": "0,0"}), (palette.blend_frame, {"checkpoint": "tiny-deep", "seed": "0", "at": ""}),
+    (beta.beta_frame, {"x": DRAWING, "beta": "6"}), (beta.beta_frame, {"x": "nonsense", "beta": "0"}),
+])
+def test_what_makes_no_sense_is_refused_in_one_sentence(frame, query):
+    with pytest.raises(PlaygroundError):
+        frame(query)
