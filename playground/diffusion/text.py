@@ -29,7 +29,7 @@ TEXT = {
     ),
     "diffusion.sampler": ("Sampler", "采样器 (sampler)"),
     "diffusion.steps": ("Steps", "步数"),
-    "diffusion.eta": ("η, how much chance (DDPM always has some)", "η，随机的程度（DDPM 总有一些）"),
+    "diffusion.eta": ("η, chance", "η，随机程度"),
     "diffusion.guidance": ("Guidance, once a class is chosen", "引导 (guidance)，选定类别后有效"),
     "diffusion.free": ("classifier-free", "无分类器"),
     "diffusion.classifier": ("by a classifier", "用分类器"),

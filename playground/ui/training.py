@@ -146,8 +146,9 @@ class Panel:
         return [gr.update(open=True) if any(field.name in restored for field in self.fields) else gr.skip(), *values]
 
     def times(self) -> list[str]:
-        """The family's presets that are named by their time, as far as this host allows them."""
-        return [time for time in TIMES if time in self.config.PRESETS and _allowed(time)]
+        """The family's presets that are named by their time, as far as this host allows them; the shortest in any case."""
+        times = [time for time in TIMES if time in self.config.PRESETS]
+        return [time for time in times if _allowed(time)] or times[:1]
 
     def _wire(self) -> None:
         quick = dict(show_progress="hidden", api_visibility="private")

@@ -64,7 +64,7 @@ def build(shared: Shared) -> Piece:
         film = live.View("diffusion.film", alt=both("diffusion.film.alt"), tiles=2 * FILM, every=250, lazy=True, elem_classes="strip film-rows",
                          picks=[both("diffusion.film.pick", i=i % FILM + 1, n=FILM) for i in range(2 * FILM)])
         gr.HTML(parts.lines("diffusion.film", {"certain": ("--model", "diffusion.film.certain")}, x="at", low=0, high=1, alt="diffusion.film.certain",
-                            first="t = T", last="t = 0")
+                            first="t = T", last="t = 1")
                 + parts.numbers(("diffusion.film:settled", "diffusion.settled"), ("diffusion.film:judged", "diffusion.judged"),
                                 ("diffusion.film:calls", "diffusion.calls")))
     with gr.Column(elem_classes="section formulas"):
