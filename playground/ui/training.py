@@ -288,7 +288,7 @@ class Panel:
 
     def choices(self, chosen: Any, visitor: Any) -> list[str]:
         """The models in the tab's list: the shipped ones, those this visitor may see, and the chosen one."""
-        names = parts.checkpoint_names(self.family, visitor, getattr(self.config, "PICKED", {}))
+        names = parts.checkpoint_names(self.family, visitor, getattr(self.config, "PICKED", {}), getattr(self.config, "FIRST", ""))
         return names if chosen in names or not _exists(chosen) else [*names, chosen]
 
     def refresh(self, chosen: Any, visitor: Any) -> Any:

@@ -67,6 +67,7 @@ PRESETS = {
     "shipped": TrainConfig(steps=36_000, width=24, precision="bf16", ema=0.9995),
 }
 
+FIRST = "vae-mnist"          # the model the tab opens on
 PLANE = "vae-mnist-2d"       # the model of the views that need a code of two dimensions
 BETAS = (0.25, 0.5, 1, 2, 4, 8)      # of the models that `snapshot` names, alike but for that
 

@@ -49,7 +49,7 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(scale=5, elem_id="vae-sliders"):
             gr.HTML(parts.heading("vae.slide", "vae.try"))
             with gr.Row(elem_classes="controls"):
-                checkpoint = parts.checkpoint_picker("vae")
+                checkpoint = parts.checkpoint_picker("vae", first=config.FIRST)
                 seed = parts.seed_box()
                 prior = gr.Button(t("vae.prior"), variant="primary", elem_id="vae-prior", size="md")
                 zero = gr.Button(t("vae.zero"), elem_id="vae-zero", size="md")
@@ -155,6 +155,10 @@ def build(tab: gr.Tab) -> None:
 VIEWS = (sheet, stepper, palette, beta)                      # modules of views/, in the order of the page
 
 
+def checkpoint_names() -> list[str]:
+    return parts.checkpoint_names("vae", first=config.FIRST)
+
+
 # What the live views draw. Each runs on the inference executor; the query is hostile.
 
 
@@ -244,7 +248,7 @@ def vae_prior(checkpoint: str, seed: int, index: int) -> list[float]:
 
 def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     """Values of model, seed, bars, pad, uploaded picture, temperature, ends and sliders when the tab opens: those of the URL, else a drawn digit and its code."""
-    [name] = restored.get("model", parts.checkpoint_names("vae")[:1])
+    [name] = restored.get("model", checkpoint_names()[:1])
     [seed] = restored.get("seed", [0])
     [drawing] = restored.get("x", [None])
     bars, *updates = _describe(name)
@@ -252,7 +256,7 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
         drawing = _example_drawing(EXAMPLE)
     [own] = restored.get("own", [""])
     z = restored.get("z") or (_jump(name, views.joined(drawing, own)) if drawing or own else _draw(name, seed, *restored.get("temperature", [1])))
-    return [gr.update(choices=[*dict.fromkeys([*parts.checkpoint_names("vae"), name])], value=name), seed, bars, drawing, own, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
+    return [gr.update(choices=[*dict.fromkeys([*checkpoint_names(), name])], value=name), seed, bars, drawing, own, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
 
 
 def _restore_code(text: str) -> list[str]:
@@ -336,7 +340,7 @@ def _example_drawing(digit: int) -> str:
 
 def warm_up() -> None:
     """Make the first picture fast: import torch, load the first checkpoint, decode once."""
-    for name in parts.checkpoint_names("vae")[:1]:
+    for name in checkpoint_names()[:1]:
         _decoded(name, [0.0] * SLIDERS)
 
 
