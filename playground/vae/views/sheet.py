@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SIDE = 20                    # pictures on a side of the sheet
 REACH = 3.0                  # of the plane and the sliders, in standard deviations of the prior
+LOG_2PI = math.log(2 * math.pi)
 SHOWN = 400                  # test digits on the plane: a frame's numbers travel in a header
 CIRCLES = (1, 2, 3)          # standard deviations of the prior
 SLIDERS = ("vae-plane-z1", "vae-plane-z2")
@@ -53,7 +55,7 @@ def build(shared: Shared) -> Piece:
                 z = [parts.Slider(-REACH, REACH, 0, step=0.01, label=f"z{axis}", elem_id=name) for axis, name in enumerate(SLIDERS, 1)]
         parts.formula("vae.sheet.f", r"z_{ij}=\left(\Phi^{-1}\!\left(\tfrac{i-1/2}{20}\right),\ \Phi^{-1}\!\left(\tfrac{j-1/2}{20}\right)\right),\quad "
                       r"\log p(z)=-\log2\pi-\tfrac12\lVert z\rVert^2",
-                      f"−1.838 − ½ · {parts.now('vae.place:square')} = {parts.now('vae.place:log_prior')}")
+                      f"−{LOG_2PI:.3f} − ½ · {parts.now('vae.place:square')} = {parts.now('vae.place:log_prior')}")
     sheet.follow(checkpoint=shared.checkpoint)
     codes.follow(checkpoint=shared.checkpoint)
     place.follow(checkpoint=shared.checkpoint, z=z)
