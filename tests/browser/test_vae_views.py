@@ -26,7 +26,7 @@ def visit(open_page):
 
     yield visit
     for page in pages:
-        assert page.crashes == [] and page.console_errors == []
+        assert page.crashes == []
         hosts = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}
         assert hosts == {urlsplit(page.url).netloc}
         page.context.close()
@@ -68,6 +68,9 @@ def test_the_arrow_keys_and_the_plane_move_the_same_cursor(visit):
     page.keyboard.press("ArrowUp")
     until(page, "vae.place", "Math.abs(n.z[1] - 0.12) < 0.03")
     page.wait_for_function("new URL(location).searchParams.has('vae.plane')")
+    there = numbers(page, "vae.place")["z"]
+    again = visit("vae-sheet", "vae.place", query="&" + urlsplit(page.url).query.partition("&")[2])
+    assert numbers(again, "vae.place")["z"] == pytest.approx(there, abs=0.006)
 
 
 def test_a_finger_moves_it_on_a_phone(visit):
@@ -122,10 +125,10 @@ def test_a_property_is_added_and_can_be_put_on_the_sliders(visit):
     page = visit("vae-arithmetic", "vae.arithmetic")
     before = pixels(page, "#live-vae-arithmetic [data-tile='1'] canvas").astype(int)
     drag(page, page.locator("#vae-amount input[type=range]"), to=0.98)
-    until(page, "vae.arithmetic", "n.amount > 1.8")
+    until(page, "vae.arithmetic", "n.amount > 2.7")
     wait_for_frames(page, "vae.arithmetic")
     assert np.abs(pixels(page, "#live-vae-arithmetic [data-tile='1'] canvas").astype(int) - before).mean() > 1
-    assert numbers(page, "vae.arithmetic")["judge"].startswith("5"), "more 5 than anything else"
+    assert numbers(page, "vae.arithmetic")["judge"].startswith("5"), "a three has become a five"
     z = numbers(page, "vae.arithmetic")["z"]
     page.click("#vae-put")
     page.wait_for_function("z => Math.abs(playground.live.view('vae.decode').numbers.z[0] - z) < 0.01", arg=max(-3, min(3, z[0])))

@@ -244,3 +244,12 @@ def test_a_collapsed_model_is_warned_of(monkeypatch):
 def test_what_makes_no_sense_is_refused_in_one_sentence(frame, query):
     with pytest.raises(PlaygroundError):
         frame(query)
+
+
+def test_the_shipped_sheet_shows_all_ten_digits():
+    from playground.core import classifier
+
+    picture = sheet._sheet(sample.load("vae-mnist-2d"))
+    tiles = torch.from_numpy(picture.reshape(20, 28, 20, 28).swapaxes(1, 2).reshape(400, 1, 28, 28).copy()).float() / 255
+    sure, digit = classifier.probabilities(tiles).max(1)
+    assert {int(y) for y in digit[sure > 0.9]} == set(range(10))

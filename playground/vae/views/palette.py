@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CLASSES = tuple(str(digit) for digit in range(10))
 TRAITS = ("thicker", "slanted")              # measured from the pictures themselves: maths.moments
-AMOUNT = 2.0                 # lengths of a direction, at most, either way
+AMOUNT = 3.0                 # lengths of a direction, at most, either way
 PICKED = 5                   # the class whose direction the tab opens on ("more 5")
 SIDE = 7                     # pictures on a side of the palette
 EDGE = ("vae-corner-x", "vae-corner-y")
@@ -87,7 +87,7 @@ def build(shared: Shared) -> Piece:
     return Piece([
         Field("trait", [trait], lambda text: [inputs.choice("direction", text, (*CLASSES, *TRAITS))], default=str(PICKED)),
         Field("amount", [amount], lambda text: [inputs.within("amount", inputs.parsed(text), -AMOUNT, AMOUNT)], default="1"),
-        Field("uv", at, lambda text: inputs.numbers_in("uv", text, 2, 0, 1, check=inputs.within), default="0.5,0.5"),
+        Field("uv", at, lambda text: inputs.numbers_in("uv", text, 2, 0, 1, pad=True, check=inputs.within), default="0.5,0.5"),
         *(Field(f"corner{i}", [text], restore_code, default="") for i, text in enumerate(kept, 1)),
     ], [view, palette, blend])
 

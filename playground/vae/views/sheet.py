@@ -63,7 +63,7 @@ def build(shared: Shared) -> Piece:
     live.register("vae.codes", codes_frame)
     live.register("vae.place", place_frame)
     gr.api(guarded(vae_sheet), api_name="vae_sheet")
-    return Piece([Field("plane", z, lambda text: inputs.numbers_in("z", text, 2, -REACH, REACH, check=inputs.within), default="0,0")], [sheet, codes, place])
+    return Piece([Field("plane", z, lambda text: inputs.numbers_in("z", text, 2, -REACH, REACH, pad=True, check=inputs.within), default="0")], [sheet, codes, place])
 
 
 def _with_cursor(drawn: str) -> str:

@@ -89,7 +89,7 @@ def build(shared: Shared) -> Piece:
     return Piece([
         Field("step", [step], lambda text: [inputs.integer("step", inputs.parsed(text), 1, len(STEPS))], default=str(len(STEPS))),
         Field("eps", [eps], lambda text: [inputs.integer("eps", inputs.parsed(text), 0, EPS_MAX)], default="0"),
-        Field("q", [*move, *widen], lambda text: inputs.numbers_in("q", text, 4, -SCALE, SCALE, check=inputs.within), default="0,0,0,0"),
+        Field("q", [*move, *widen], lambda text: inputs.numbers_in("q", text, 4, -SCALE, SCALE, pad=True, check=inputs.within), default="0"),
     ], [steps, posterior])
 
 
