@@ -69,13 +69,6 @@ PRESETS = {
 
 FIRST = "vae-mnist"          # the model the tab opens on
 PLANE = "vae-mnist-2d"       # the model of the views that need a code of two dimensions
-BETAS = (0.25, 0.5, 1, 2, 4, 8)      # of the models that `snapshot` names, alike but for that
-
-
-def snapshot(beta: float) -> str:
-    """The shipped model that was trained with a weight of the KL."""
-    return f"vae-mnist-beta-{beta:g}".replace(".", "-")
-
 
 DATASETS = ("mnist", "glyphs", "shapes", "noto-emoji", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order
 IN_COLOUR = ("shapes", "noto-emoji", "cifar10")

@@ -25,7 +25,7 @@ from ..ui.errors import guarded
 from ..ui.i18n import both, t
 from ..ui.state import SCRIPT, Field, State
 from . import config, views
-from .views import beta, palette, sheet, stepper
+from .views import palette, sheet, stepper
 
 Z_MAX = 3.0          # +-3 std of the prior N(0, 1): 99.7 % of its mass on each axis
 STEP = 0.01          # of the sliders; a code on them is rounded to it
@@ -152,7 +152,7 @@ def build(tab: gr.Tab) -> None:
     gr.api(guarded(vae_prior), api_name="vae_prior")
 
 
-VIEWS = (sheet, stepper, palette, beta)                      # modules of views/, in the order of the page
+VIEWS = (sheet, stepper, palette)        # modules of views/, in the order of the page
 
 
 def checkpoint_names() -> list[str]:

@@ -195,26 +195,6 @@ TEXT = {
     "vae.palette.x": ("u, to the right", "u，向右"),
     "vae.palette.y": ("v, upwards", "v，向上"),
     "vae.palette.f": ("**The blend** is bilinear in the corners' codes:", "**混合**对四角的编码是双线性的："),
-    # beta
-    "vae.beta": ("What β buys", "β 换来了什么"),
-    "vae.beta.try": (
-        "Six models, alike but for β, the weight of the KL in their training. Slide it up: the code gets cheaper and its pictures blurrier. "
-        "Notice that the digits turn into averages first, and that more and more dimensions fall silent.",
-        "六个模型，除 β（训练中 KL 的权重）外完全相同。把它调大：编码更便宜，图片更模糊。注意数字先变成平均的样子，而沉默的维度越来越多。",
-    ),
-    "vae.beta.slider": ("The model: β = 0.25, 0.5, 1, 2, 4, 8", "模型：β = 0.25、0.5、1、2、4、8"),
-    "vae.beta.alt": ("Ten drawn digits and yours: above as given, below as this model restores them", "十个绘制的数字和您的数字：上排为输入，下排为该模型的重建"),
-    "vae.beta.rate": ("rate: KL, nats", "码率：KL，奈特"),
-    "vae.beta.distortion": ("distortion: −E log p(x | z), nats", "失真：−E log p(x | z)，奈特"),
-    "vae.beta.active": ("dimensions that carry something", "携带信息的维数"),
-    "vae.beta.collapse": ("Posterior collapse: q(z | x) is the prior in so many dimensions, which therefore say nothing of x:", "后验坍缩（posterior collapse）：在以下数目的维度上 q(z | x) 就是先验，它们不携带关于 x 的任何信息："),
-    "vae.beta.curve": ("distortion against rate, one point for each β", "失真对码率，每个 β 一个点"),
-    "vae.beta.curve.alt": ("The rate-distortion curve with the chosen model marked", "率失真曲线，标出所选模型"),
-    "vae.beta.axis": ("Across: rate in nats; up: distortion in nats; the line: this model. Measured on held-out test digits.", "横轴：码率（奈特）；纵轴：失真（奈特）；竖线：该模型。在留出的测试数字上测得。"),
-    "vae.beta.f": (
-        "**The loss of a β-VAE** (Higgins et al. 2017, eq. 4), in nats per picture: β = 1 is the bound, more buys a cheaper code.",
-        "**β-VAE 的损失**（Higgins et al. 2017，式 4），单位奈特每图：β = 1 就是下界，更大则换来更便宜的编码。",
-    ),
     # formulas
     "vae.formulas": ("The formulas, with the numbers of this moment", "公式与此刻的数字"),
     "vae.f.sample": (

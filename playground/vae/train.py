@@ -11,11 +11,11 @@ from torch import Tensor
 from ..core import datasets, device
 from ..core.recipe import Progress, Result
 from . import maths
-from .config import BETAS, OWN_SIZE, PLANE, PRESETS, ModelConfig, TrainConfig, snapshot, suited  # noqa: F401  (a recipe offers these too)
+from .config import OWN_SIZE, PLANE, PRESETS, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
 from .model import VAE
 
 BEST = "loss"
-CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist", "vae-emoji": "noto-emoji", **{snapshot(beta): "mnist" for beta in BETAS}}
+CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist"}
 PREVIEW, PREVIEW_SEED = 32, 0        # pictures that show how a training goes
 CLOUD = 300                  # held-out pictures whose codes show it too
 LOOK_EVERY = 100             # updates between two looks at how near those codes are to the prior

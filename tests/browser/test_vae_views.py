@@ -154,18 +154,6 @@ def test_the_palette_s_cursor_blends_and_a_kept_corner_stays(visit):
     page.wait_for_function("new URL(location).searchParams.get('vae.corner1')")
 
 
-def test_beta_slides_along_the_curve_and_warns_of_collapse(visit):
-    page = visit("vae-beta", "vae.beta.x", "vae.beta")
-    first = numbers(page, "vae.beta")
-    drag(page, page.locator("#vae-beta-at input[type=range]"), to=1)
-    until(page, "vae.beta", "n.beta === 8")
-    wait_for_frames(page, "vae.beta")
-    last = numbers(page, "vae.beta")
-    assert last["rate"] < first["rate"] and last["distortion"] > first["distortion"]
-    assert page.locator("#vae-beta-warning").is_visible() == bool(last["warning"])
-    assert page.locator(".lines[data-lines^='vae.beta:']").evaluate("c => c.width > 100 && [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].some(Boolean)")
-
-
 def test_an_uploaded_picture_is_encoded_until_the_visitor_draws(visit, tmp_path):
     from PIL import Image
 

@@ -9,7 +9,7 @@ import torch
 from playground.core import checkpoints, datasets, device, images, procedural
 from playground.core.errors import PlaygroundError
 from playground.vae import config, maths, sample, train
-from playground.vae.views import beta, palette, sheet, stepper
+from playground.vae.views import palette, sheet, stepper
 
 FLAT = train.TrainConfig(dataset="glyphs", steps=150, batch_size=32, lr=5e-3, latent=2, network="mlp", hidden=48, warmup=0, ema=0.9)
 DEEP = dataclasses.replace(FLAT, latent=6)
@@ -18,16 +18,14 @@ DRAWING = images.pack_drawing(procedural.render_glyph(4, size=images.PAD)[0].num
 
 @pytest.fixture(scope="module", autouse=True)
 def runs(tmp_path_factory):
-    """Two small models trained for a moment, one of a flat code, and one for each beta."""
+    """Two small models trained for a moment, one of them of a flat code."""
     folder, threads = tmp_path_factory.mktemp("runs"), torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_RUNS", str(folder))
         patch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
         patch.setattr(config, "PLANE", "tiny-flat")
-        patch.setattr(config, "snapshot", lambda value: f"tiny-{value:g}".replace(".", "-"))
-        configs = {"tiny-flat": FLAT, "tiny-deep": DEEP, **{config.snapshot(value): dataclasses.replace(DEEP, beta=value) for value in config.BETAS}}
-        for name, each in configs.items():
+        for name, each in {"tiny-flat": FLAT, "tiny-deep": DEEP}.items():
             state = train.init(each)
             for _ in train.train(each, state, train.batches(each, 0)):
                 pass
@@ -163,7 +161,7 @@ def test_the_ellipse_is_drawn_around_q(flat):
     assert len(radius) > 100 and (np.abs(radius - 0.25) < 0.02).mean() > 0.4 and ((np.abs(radius - 0.25) < 0.02) | (np.abs(radius - 0.5) < 0.02)).mean() > 0.95
 
 
-# ---- arithmetic, palette, beta ---------------------------------------------------------------------------------
+# ---- arithmetic and palette ---------------------------------------------------------------------------------
 
 
 def test_a_class_s_direction_leads_from_the_mean_of_all_to_its_own():
@@ -217,19 +215,6 @@ def test_the_kl_of_moments_is_zero_for_a_cloud_that_makes_up_the_prior_and_the_c
     assert moved.item() == pytest.approx(exact.item(), rel=1e-6)
 
 
-def test_more_weight_on_the_kl_buys_a_cheaper_code_and_a_worse_picture():
-    shown = [beta.beta_frame({"x": DRAWING, "beta": str(i)}).numbers for i in range(len(config.BETAS))]
-    assert shown[0]["rates"] == shown[-1]["rates"] and [each["rate"] for each in shown] == shown[0]["rates"]
-    assert shown[0]["rate"] > shown[-1]["rate"] and shown[0]["distortion"] < shown[-1]["distortion"]
-    assert shown[2]["loss"] == pytest.approx(shown[2]["distortion"] + shown[2]["rate"])
-
-
-def test_a_collapsed_model_is_warned_of(monkeypatch):
-    kl = torch.tensor([1.0, 0.001, 0.002, 0.0, 2.0, 0.0])
-    monkeypatch.setattr(beta, "measured", lambda checkpoint: {"rate": 3.0, "distortion": 9.0, "active": int((kl >= beta.DEAD).sum()), "latent": 6})
-    assert beta.beta_frame({"x": DRAWING, "beta": "0"}).numbers["warning"] == "4 / 6"
-
-
 @pytest.mark.parametrize("frame, query", [
     (sheet.place_frame, {"checkpoint": "tiny-flat", "z": "NaN,0"}), (sheet.place_frame, {"checkpoint": "nowhere", "z": "0,0"}),
     (stepper.stepper_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "step": "9", "eps": "0"}),
@@ -239,7 +224,6 @@ def test_a_collapsed_model_is_warned_of(monkeypatch):
     (stepper.posterior_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "move": "0", "widen": "0,0"}),
     (palette.arithmetic_frame, {"checkpoint": "tiny-deep", "z": "0", "trait": "blue", "amount": "0"}),
     (palette.blend_frame, {"checkpoint": "tiny-deep", "seed": "-1", "at": "0,0"}), (palette.blend_frame, {"checkpoint": "tiny-deep", "seed": "0", "at": ""}),
-    (beta.beta_frame, {"x": DRAWING, "beta": "6"}), (beta.beta_frame, {"x": "nonsense", "beta": "0"}),
 ])
 def test_what_makes_no_sense_is_refused_in_one_sentence(frame, query):
     with pytest.raises(PlaygroundError):
