@@ -70,7 +70,7 @@ def build(shared: Shared) -> Piece:
                 at = [parts.Slider(0, 1, 0.5, step=0.005, label=t(f"vae.palette.{axis}"), elem_id=name) for axis, name in zip("xy", EDGE)]
                 load = gr.Button(t("vae.arithmetic.put"), size="sm", elem_id="vae-put-blend")
         kept = [gr.Textbox("", visible=False) for _ in CORNERS]                  # codes; "" a draw of the seed
-        parts.formula("vae.palette.f", r"z=(1-v)\left[(1-u)\,z_{\swarrow}+u\,z_{\searrow}\right]+v\left[(1-u)\,z_{\nwarrow}+u\,z_{\nearrow}\right]",
+        parts.formula("vae.palette.f", r"\begin{aligned}z={}&(1-v)\left[(1-u)\,z_{\swarrow}+u\,z_{\searrow}\right]\\&+v\left[(1-u)\,z_{\nwarrow}+u\,z_{\nearrow}\right]\end{aligned}",
                       f"u = {parts.now('vae.blend:u')}, v = {parts.now('vae.blend:v')}, ‖z‖ = {parts.now('vae.blend:norm')}")
     view.follow(checkpoint=shared.checkpoint, z=shared.sliders, trait=trait, amount=amount)
     corners = dict(zip(("a", "b", "c", "d"), kept))

@@ -53,8 +53,8 @@ def build(shared: Shared) -> Piece:
                 place = live.View("vae.place", alt=both("vae.sheet.place"), elem_classes="large", lazy=True)
                 gr.HTML(parts.numbers(("vae.place:text", "vae.sheet.z"), ("vae.place:norm", "vae.sheet.norm"), ("vae.place:log_prior", "vae.log_prior")))
                 z = [parts.Slider(-REACH, REACH, 0, step=0.01, label=f"z{axis}", elem_id=name) for axis, name in enumerate(SLIDERS, 1)]
-        parts.formula("vae.sheet.f", r"z_{ij}=\left(\Phi^{-1}\!\left(\tfrac{i-1/2}{20}\right),\ \Phi^{-1}\!\left(\tfrac{j-1/2}{20}\right)\right),\quad "
-                      r"\log p(z)=-\log2\pi-\tfrac12\lVert z\rVert^2",
+        parts.formula("vae.sheet.f", r"\begin{aligned}z_{ij}&=\left(\Phi^{-1}\!\left(\tfrac{i-1/2}{20}\right),\ \Phi^{-1}\!\left(\tfrac{j-1/2}{20}\right)\right)\\ "
+                      r"\log p(z)&=-\log2\pi-\tfrac12\lVert z\rVert^2\end{aligned}",
                       f"−{LOG_2PI:.3f} − ½ · {parts.now('vae.place:square')} = {parts.now('vae.place:log_prior')}")
     sheet.follow(checkpoint=shared.checkpoint)
     codes.follow(checkpoint=shared.checkpoint)

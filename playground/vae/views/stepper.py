@@ -59,8 +59,8 @@ def build(shared: Shared) -> Piece:
                         js_on_load=None, apply_default_css=False)
             with gr.Column(scale=3, min_width=240):
                 gr.HTML(plane.plane("vae.stepper", LAYERS, alt="vae.stepper.plane"), js_on_load=None, apply_default_css=False)
-        parts.formula("vae.stepper.f", r"z=\mu+\sigma\odot\epsilon,\quad\epsilon\sim\mathcal N(0,I):\qquad z_1=\mu_1+\sigma_1\epsilon_1",
-                      f"{_now('stepper', 'z1')} = {_now('stepper', 'mu1')} + {_now('stepper', 'sigma1')} · ({_now('stepper', 'eps1')})")
+        parts.formula("vae.stepper.f", r"z=\mu+\sigma\odot\epsilon,\quad\epsilon\sim\mathcal N(0,I)",
+                      f"z<sub>1</sub> = μ<sub>1</sub> + σ<sub>1</sub> ε<sub>1</sub>: {_now('stepper', 'z1')} = {_now('stepper', 'mu1')} + {_now('stepper', 'sigma1')} · ({_now('stepper', 'eps1')})")
     with gr.Column(elem_classes="section", elem_id="vae-posterior"):
         gr.HTML(parts.heading("vae.posterior", "vae.posterior.try"))
         with gr.Row():
