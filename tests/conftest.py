@@ -179,6 +179,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 _skipped: Counter[str] = Counter()
 
 
+@pytest.hookimpl(tryfirst=True)                               # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:                                        # where processes share the tests (-n), one of them has the browser
         if item.get_closest_marker("browser"):
