@@ -179,13 +179,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 _skipped: Counter[str] = Counter()
 
 
-@pytest.hookimpl(tryfirst=True)                               # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:                                        # where processes share the tests (-n), one of them has the browser
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         _skipped.update([mark for mark in ("browser", "data", "gpu", "slow") if mark in report.keywords] or ["unmarked"])
