@@ -11,7 +11,6 @@ PREDICTIONS = ("v", "eps", "x_0")
 SAMPLERS = ("ddpm", "ddim", "dpm-solver")
 GUIDANCE = ("free", "classifier")            # classifier-free, or by a classifier of noisy pictures
 FIRST = "ddpm-mnist"                         # the model the tab opens on
-FIRST_SEED = 37              # and the seed: of sixteen clear digits, and a clear one for the debugger
 PICKED = {"network": "unet"}                 # what a model must be to stand in the tab's list
 
 

@@ -34,7 +34,7 @@ def build(tab: gr.Tab) -> None:
         with gr.Row(elem_classes="controls three"):
             checkpoint = parts.checkpoint_picker("diffusion", config.PICKED, config.FIRST)
             y = parts.Dropdown([views.ANY], value=views.ANY, label=t("diffusion.class"), filterable=False, elem_id="diffusion-class")
-            seed = parts.seed_box(config.FIRST_SEED)
+            seed = parts.seed_box()
             another = gr.Button(t("diffusion.another"), variant="primary", elem_id="diffusion-another", size="md")
         grid = live.View("diffusion.grid", alt=both("diffusion.grid.alt"), tiles=GRID, elem_classes="strip",
                          picks=[both("diffusion.grid.pick", i=i + 1, n=GRID) for i in range(GRID)])
@@ -58,7 +58,7 @@ def build(tab: gr.Tab) -> None:
 
     fields = [
         Field("model", [checkpoint], lambda text: [parts.checkpoint_named("diffusion", text, config.PICKED)]),
-        Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default=str(config.FIRST_SEED)),
+        Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
         Field("y", [y], lambda text: [text if text == views.ANY else str(inputs.integer("class", inputs.parsed(text), 0, 999))], default=views.ANY),
         Field("x", [source], views.restore_source, default=""),
         *(field for piece in pieces for field in piece.fields),
@@ -159,7 +159,7 @@ def _another(seed: Any) -> int:
 def warm_up() -> None:
     """Make the first pictures fast: import torch, load the first checkpoint, draw once."""
     for name in checkpoint_names()[:1]:
-        grid_frame({"checkpoint": name, "seed": str(config.FIRST_SEED)})
+        grid_frame({"checkpoint": name, "seed": "0"})
     plane.plane_frame({"set": "ring", "pt": "10"})
 
 

@@ -176,5 +176,5 @@ def checkpoint_picker(family: str, only: Mapping[str, Any] = {}, first: str = ""
     return Dropdown(names, value=names[0] if names else None, label=t("part.checkpoint"), filterable=False)
 
 
-def seed_box(value: int = 0) -> Number:
-    return Number(value, label=t("part.seed"), precision=0, minimum=0, maximum=SEED_MAX)
+def seed_box() -> Number:
+    return Number(0, label=t("part.seed"), precision=0, minimum=0, maximum=SEED_MAX)
