@@ -391,7 +391,7 @@ def copy_of_the_repository(folder, name):
             copy(path, folder / path.name, **({"ignore": shutil.ignore_patterns("__pycache__")} if path.is_dir() else {}))
     new = folder / "playground" / name
     shutil.copytree(folder / "playground/vae", new)
-    for path in new.glob("*.py"):
+    for path in new.rglob("*.py"):
         path.write_text(re.sub(r"\bvae(?=[-_.:\"'])", name, path.read_text("utf-8")), "utf-8")
     listed = folder / "playground/families.py"
     listed.write_text(listed.read_text("utf-8").replace("FAMILIES = (", f'FAMILIES = ("{name}", ', 1), "utf-8")
