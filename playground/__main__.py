@@ -1,4 +1,4 @@
-"""The command line, `python -m playground`: list, train, runs, sample, reconstruct, evaluate. `--help` after any of them."""
+"""The command line, `python -m playground`: list, train, runs, sample, reconstruct, render, evaluate. `--help` after any of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import families
-from .core import checkpoints, device, inputs, jobs, recipe, runs
+from .core import checkpoints, device, inputs, jobs, own, recipe, runs
 from .core.card import headline
 from .core.errors import PlaygroundError, register
 
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     how = one.add_mutually_exclusive_group(required=True)
     how.add_argument("--preset", choices=recipe.PRESETS, help="a duration, or the recipe of the shipped weights")
     how.add_argument("--config", type=Path, metavar="FILE.json", help="training settings over the recipe's own")
-    one.add_argument("--dataset", help="a set by name, or a folder or zip of your own pictures")
+    one.add_argument("--dataset", help="a set by name, or a folder or zip of your own: pictures, or a scene in Blender's format")
     one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another training setting, any number of times")
     one.add_argument("--steps", type=int, help="optimiser updates")
     one.add_argument("--seed", type=int)
@@ -124,6 +124,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("name")
     one.add_argument("--input", type=Path, required=True, metavar="FILE.npy")
     one.add_argument("--out", type=Path, required=True, metavar="FILE.npy")
+
+    one = add("render", render)
+    one.add_argument("name")
+    one.add_argument("--cameras", type=Path, required=True, metavar="FILE.json", help="a transforms.json as Blender's NeRF add-ons write it")
+    one.add_argument("--size", type=int, default=200, help="pixels a side")
+    one.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     one = add("evaluate", evaluate)
     one.add_argument("name")
@@ -167,8 +173,8 @@ def train(options: argparse.Namespace) -> int | None:
     if options.ship is not None:
         checkpoints.check_name(options.ship)
     module = families.recipe(options.family)
-    own = _own_pictures(options.dataset)
-    options.dataset = f"my-{checkpoints.slug(own.stem)[:32]}" if own else options.dataset
+    mine = _own_data(options.dataset)
+    options.dataset = f"my-{checkpoints.slug(mine.stem)[:32]}" if mine else options.dataset
     given = {name: getattr(options, name) for name in ("dataset", "steps", "seed") if getattr(options, name) is not None}
     if "steps" in given:
         inputs.integer("steps", given["steps"], 1, STEPS_MAX)
@@ -178,7 +184,7 @@ def train(options: argparse.Namespace) -> int | None:
     if options.preset:
         base = module.PRESETS[inputs.choice("preset", options.preset, module.PRESETS)]
         if hasattr(module, "suited"):
-            base = module.suited(options.preset, given.get("dataset", base.dataset), channels=3 if own else None)
+            base = module.suited(options.preset, given.get("dataset", base.dataset), channels=3 if mine else None)
     settings = _read_settings(options.config) if options.config else {}
     settings |= dict(_setting(text) for text in options.set)
     config = recipe.config_from(options.family, module.TrainConfig, {**settings, **given}, base)
@@ -188,13 +194,13 @@ def train(options: argparse.Namespace) -> int | None:
     how = f"--preset {kind}" if options.preset else f"--config {shlex.quote(options.config.name)}"
     steps = f" --steps {config.steps}" if options.steps is not None else ""
     changed = "".join(f" --set {shlex.quote(text)}" for text in options.set)
-    dataset = shlex.quote(own.name if own else config.dataset)
+    dataset = shlex.quote(mine.name if mine else config.dataset)
     command = f"python -m playground train {options.family} {how} --dataset {dataset}{steps} --seed {config.seed}{changed}"
 
     already = runs.status(folder)
     ended = already is not None and already.state == "finished"              # then it has deleted its copy
-    if own and not ended and not (folder / runs.PICTURES).exists():
-        _keep_pictures(own, getattr(module, "OWN_SIZE", None), folder)
+    if mine and not ended and not (folder / runs.PICTURES).exists():
+        _keep(mine, module, folder)
     with _Bar("update") as bar:
         now = worker.run(options.family, config, folder, command=command,
                          waiting=lambda: _say("waiting: another run of this machine goes first (python -m playground runs)"),
@@ -281,6 +287,28 @@ def reconstruct(options: argparse.Namespace) -> None:
     _save_pictures(options.out, out)
 
 
+def render(options: argparse.Namespace) -> None:
+    """Draw a radiance field from each camera of a file: one PNG a frame, named as there; says how many a second were drawn."""
+    from PIL import Image
+
+    views = _offer(options.name, "sample", "views")(options.name, options.cameras, inputs.integer("size", options.size, 4, 800))
+    with _written(options.out):
+        options.out.mkdir(parents=True, exist_ok=True)
+    seconds, frames = 0.0, 0
+    with _Bar("frame") as bar:
+        while True:
+            begun = time.perf_counter()
+            seen = next(views, None)
+            if seen is None:
+                break
+            seconds, frames = seconds + time.perf_counter() - begun, frames + 1
+            name, total, picture = seen
+            with _written(options.out / f"{name}.png"):
+                Image.fromarray(picture.numpy()).save(options.out / f"{name}.png")
+            bar(frames, total)
+    print(f"{frames} frames of {options.size} x {options.size} pixels in {seconds:.2f} s, without writing them: {frames / seconds:.2f} frames per second")
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """Measure a model card's metrics again, as one JSON object."""
     function = _offer(options.name, "evaluate", "evaluate")
@@ -308,22 +336,21 @@ def _offer(name: str, part: str, function: str) -> Callable[..., Any]:
     return getattr(module, function)
 
 
-def _own_pictures(dataset: str | None) -> Path | None:
+def _own_data(dataset: str | None) -> Path | None:
     """The folder or zip that --dataset names, if it names one."""
     path = Path(dataset) if dataset else None
     return path if path and (path.suffix.lower() == ".zip" and path.is_file() or os.sep in dataset and path.is_dir()) else None
 
 
-def _keep_pictures(source: Path, size: int | None, folder: Path) -> None:
-    """Read a visitor's own pictures into the run's folder: the run needs its source no more."""
-    from .core import pictures
-
+def _keep(source: Path, module: Any, folder: Path) -> None:
+    """Read a visitor's own pictures or scene into the run's folder: the run needs its source no more."""
+    size, kind = getattr(module, "OWN_SIZE", None), own.kind(module)
     if size is None:
         raise PlaygroundError("cli.own")
-    images = pictures.from_folder(source, size) if source.is_dir() else pictures.from_zip(source, size)
+    found = own.read(kind, source, size)
     os.close(runs.hold(folder))                               # refuses a folder that is none of a run's
     with runs.writing():
-        pictures.save(folder / runs.PICTURES, images)
+        own.keep(kind, found, folder / runs.PICTURES)
 
 
 def _setting(text: str) -> tuple[str, Any]:

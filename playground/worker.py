@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from . import families
-from .core import checkpoints, device, files, jobs, recipe, runs, states
+from .core import checkpoints, device, files, jobs, own, recipe, runs, states
 from .core.errors import PlaygroundError, register
 from .core.recipe import Progress
 from .core.runs import Status
@@ -115,7 +115,7 @@ class Sitting:
         import torch
 
         _repeatable()
-        _own_pictures(self.config.dataset, self.folder / runs.PICTURES)
+        _own(self.recipe, self.config.dataset, self.folder / runs.PICTURES)
         torch.manual_seed(self.config.seed)                   # for what draws without a generator, such as dropout
         state = self.recipe.init(self.config)
         if (self.folder / runs.STATE).exists():
@@ -256,14 +256,14 @@ class Sitting:
             log.warning("the run's folder does not take its status")
 
 
-def _own_pictures(dataset: str, path: Path) -> None:
-    """Let the recipe find a visitor's own pictures, if those are what it trains on."""
-    from .core import datasets, pictures
+def _own(module: Any, dataset: str, path: Path) -> None:
+    """Let a recipe find a visitor's own pictures or scene, if that is what it trains on."""
+    from .core import datasets
 
     if datasets.is_own(dataset):
         if not path.exists():
             raise PlaygroundError("run.pictures")
-        datasets.offer(dataset, pictures.load(path))
+        own.offer(own.kind(module), dataset, path)
 
 
 def film_steps(steps: int) -> set[int]:
@@ -391,7 +391,7 @@ def hardware() -> str:
 def serve(connection: socket.socket) -> None:
     """Answer the server's requests, one line of JSON each, until it hands over a run, or is gone.
 
-    {"do": "look", "path", "size", "out"}        a zip of pictures -> {"name", "images", "channels"}; kept at `out`
+    {"do": "look", "path", "size", "kind", "out"}  a zip, see own.py -> {"name", "images", "train", "channels"}; kept at `out`
     {"do": "measure", "name", "train", "pictures"} -> {"update", "once"}: seconds of an update, and of all that is done once
     {"do": "run", "folder"} with the open file of its lock: become that run's worker, answer nothing
     A refusal is {"error": {language: sentence}}; {} where the mistake is ours.
@@ -466,13 +466,11 @@ def _requests(connection: socket.socket) -> Iterator[tuple[dict[str, Any], int]]
             yield json.loads(text), handles.pop() if handles else -1
 
 
-def _look(path: str, size: int, out: str) -> dict[str, Any]:
+def _look(path: str, size: int, kind: own.Kind, out: str) -> dict[str, Any]:
     """Read a visitor's zip, here rather than in the server: a stranger's bytes, and seconds of work."""
-    from .core import pictures
-
-    found = pictures.from_zip(path, size)
-    pictures.save(Path(out), found)
-    return {"name": found.name, "images": len(found.images), "channels": found.images.shape[1]}
+    found = own.read(kind, Path(path), size)
+    own.keep(kind, found, Path(out))
+    return own.summary(kind, found)
 
 
 def _measure(name: str, train: dict[str, Any], pictures: str) -> dict[str, float]:
@@ -481,7 +479,7 @@ def _measure(name: str, train: dict[str, Any], pictures: str) -> dict[str, float
 
     module = families.recipe(name)
     config = recipe.config_from(name, module.TrainConfig, train)
-    _own_pictures(config.dataset, Path(pictures))
+    _own(module, config.dataset, Path(pictures))
     begun = time.perf_counter()
     torch.manual_seed(config.seed)
     state = module.init(config)

@@ -10,9 +10,10 @@ LICENCES = {
     "fashionmnist": "FashionMNIST (Zalando Research), MIT",
     "kmnist": "KMNIST (ROIS-DS Center for Open Data in the Humanities), CC BY-SA 4.0",
     "notoemoji": "Noto Emoji (Google), Apache-2.0, composited on white",
+    "lego": "lego of the NeRF paper's synthetic scenes (Mildenhall et al. 2020), model by Heinzelnisse, CC BY 3.0",
     "cifar10": "CIFAR-10 (Krizhevsky), free to use with citation; no licence is stated",
 }
-BUILT_IN = "drawn by this project's own code, or the visitor's own pictures"
+BUILT_IN = "drawn by this project's own code, or a visitor's own pictures or scene"
 STDERR = "_stderr"           # `x_stderr` is the standard error of the metric `x`
 
 

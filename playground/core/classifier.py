@@ -154,7 +154,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[tuple[Tensor, Ten
         for group in state.optimizer.param_groups:
             group["lr"] = config.lr * schedule(step / config.steps)
         x, labels = moved(x, state.generator).to(where), labels.to(where)
-        with torch.autocast(where.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with device.autocast(where, config.precision):
             logits = state.model(x)
         loss = F.cross_entropy(logits, labels)
         state.optimizer.zero_grad(set_to_none=True)

@@ -55,6 +55,25 @@ def _present(name: str) -> bool:
     return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}[name]()
 
 
+def autocast(where: "torch.device | str", precision: str) -> "torch.autocast":
+    """The context of a training's forward pass: bfloat16 where `precision` is "bf16" and the device computes in it.
+
+    A processor without such instructions would only imitate them, as measured many times slower than fp32: it keeps to fp32.
+    """
+    import torch
+
+    kind = torch.device(where).type
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16" and (kind != "cpu" or _computes_bf16()))
+
+
+@cache
+def _computes_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 itself (AVX512-BF16 or AMX)."""
+    import torch
+
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def threads() -> int:
     """How many of the cores a model uses. Two OpenMP threads beside anything busy (the browser, a training) wait for each
     other, as measured 5 to 15 times slower on two cores; one does not."""

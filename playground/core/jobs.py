@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import checkpoints, files, runs
+from . import checkpoints, files, own, runs
 from .errors import PlaygroundError, register
 from .runs import Job, Run
 
@@ -241,25 +241,21 @@ def fitted(recipe: str, config: Any, seconds: float, pictures: Path | None = Non
 
 @dataclass(frozen=True)
 class Pictures:
-    """A visitor's own pictures, looked at and kept until a run takes them."""
+    """A visitor's own pictures, or a scene's, looked at and kept until a run takes them."""
 
     token: str
     name: str                # as a data set: "my-..."
     images: int
+    train: int               # how many of them are to train on: the others are test pictures
     channels: int
-
-    @property
-    def to_train(self) -> int:
-        """How many of them are no test pictures (see datasets.offer)."""
-        return self.images - -(-self.images // 8) if self.images >= 16 else self.images
 
     @property
     def path(self) -> Path:
         return _pictures_path(self.token)
 
 
-def look(path: Path, size: int) -> Pictures:
-    """Check and read a visitor's zip; the zip itself is deleted, whatever is in it."""
+def look(path: Path, size: int, kind: own.Kind = "pictures") -> Pictures:
+    """Check and read a visitor's zip of pictures or of a scene; the zip itself is deleted, whatever is in it."""
     token = secrets.token_hex(8)
     try:
         if path.stat().st_size > limits().upload:
@@ -268,11 +264,11 @@ def look(path: Path, size: int) -> Pictures:
         _check_disk()
         with runs.writing():
             _pictures_path(token).parent.mkdir(parents=True, exist_ok=True)
-        found = place.ask({"do": "look", "path": str(path.resolve()), "size": size, "out": str(_pictures_path(token).resolve())})
+        found = place.ask({"do": "look", "path": str(path.resolve()), "size": size, "kind": kind, "out": str(_pictures_path(token).resolve())})
     finally:
         path.unlink(missing_ok=True)
     slug = checkpoints.slug(found["name"])[:32].strip("-") or "pictures"
-    pictures = Pictures(token, f"my-{slug}", found["images"], found["channels"])
+    pictures = Pictures(token, f"my-{slug}", found["images"], found["train"], found["channels"])
     with runs.writing():
         files.replace(_pictures_path(token).with_suffix(".json"), json.dumps(dataclasses.asdict(pictures)).encode())
     return pictures

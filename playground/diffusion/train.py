@@ -80,7 +80,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[tuple[Tensor, Ten
         t = times(len(x_0), config.T, generator).to(x_0.device)
         eps = torch.randn(x_0.shape, generator=generator).to(x_0)                         # CPU noise: one seed, any device
         x_t = maths.q_sample(x_0, t, eps, s)
-        with torch.autocast(x_0.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with device.autocast(x_0.device, config.precision):
             if config.network == "classifier":
                 loss = F.cross_entropy(model(x_t, t), y)
             else:
