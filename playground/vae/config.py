@@ -69,6 +69,13 @@ PRESETS = {
 
 FIRST = "vae-mnist"          # the model the tab opens on
 PLANE = "vae-mnist-2d"       # the model of the views that need a code of two dimensions
+BETAS = (0.25, 0.5, 1, 2, 4, 8)          # of the small models of one view, alike but for that
+RATES = {beta: f"vae-mnist-beta-{beta:g}".replace(".", "-") for beta in BETAS}       # beta -> its model
+ASIDE = tuple(RATES.values())            # shipped, but not in the tab's list: they serve that view
+
+EXAMPLES = 10                # pictures to pick from: drawn digits, or held-out pictures that a model of anything else carries
+SHOWN = {"noto-emoji": (221, 63, 64, 220, 60, 443, 215, 19, 248, 192)}      # which of the held-out ones; elsewhere the first
+DIGITS = ("mnist", "glyphs")
 
 DATASETS = ("mnist", "glyphs", "shapes", "noto-emoji", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order
 IN_COLOUR = ("shapes", "noto-emoji", "cifar10")

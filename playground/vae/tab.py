@@ -25,7 +25,7 @@ from ..ui.errors import guarded
 from ..ui.i18n import both, t
 from ..ui.state import SCRIPT, Field, State
 from . import config, views
-from .views import palette, sheet, stepper
+from .views import beta, palette, sheet, stepper
 
 Z_MAX = 3.0          # +-3 std of the prior N(0, 1): 99.7 % of its mass on each axis
 STEP = 0.01          # of the sliders; a code on them is rounded to it
@@ -38,6 +38,7 @@ FORESIGHT = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)           # values of a slide
 STRIPS_MS = 180      # between two refreshments of those while a slider moves
 DEAD = 0.01          # nats: a dimension below carries nothing
 EXAMPLE = 3          # the digit on the pad when the tab opens
+FIRST_EXAMPLE = "e0"         # what a model of anything but digits opens on
 PICTURE_MAX = 8192   # characters of an uploaded picture as text: those of 32x32 pixels in colour take half
 DRAWING = "document.querySelector('#vae-pad canvas')?.matches(':active')"       # a stroke of the visitor's, not a value of the server's
 
@@ -49,7 +50,7 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(scale=5, elem_id="vae-sliders"):
             gr.HTML(parts.heading("vae.slide", "vae.try"))
             with gr.Row(elem_classes="controls"):
-                checkpoint = parts.checkpoint_picker("vae", first=config.FIRST)
+                checkpoint = parts.checkpoint_picker("vae", first=config.FIRST, aside=config.ASIDE)
                 seed = parts.seed_box()
                 prior = gr.Button(t("vae.prior"), variant="primary", elem_id="vae-prior", size="md")
                 zero = gr.Button(t("vae.zero"), elem_id="vae-zero", size="md")
@@ -82,10 +83,10 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(scale=3, min_width=280):
             gr.HTML(parts.heading("vae.own", "vae.own.try"))
             gr.HTML(f'<p class="caption">{both("vae.example")}</p>')
-            with gr.Row(elem_classes="examples"):
-                examples = [gr.Button(str(digit), size="sm", min_width=30) for digit in range(10)]
+            examples = live.View("vae.examples", alt=both("vae.example.alt"), tiles=config.EXAMPLES, elem_classes="strip ten",
+                                 picks=[both("vae.example.pick", i=i, n=config.EXAMPLES - 1) for i in range(config.EXAMPLES)])
             upload = gr.UploadButton(t("vae.upload"), file_types=["image"], size="sm", elem_id="vae-upload")
-            uploaded = gr.Textbox("", visible=False)          # the picture as text; "": the pad's drawing counts
+            uploaded = gr.Textbox(f"e{EXAMPLE}", visible=False)          # the picture as text, or "e3" for example 3; "": the pad's drawing counts
         with gr.Column(scale=2, min_width=220):
             pad = parts.Pad(alt=both("vae.pad"), elem_id="vae-pad")
         with gr.Column(scale=4, min_width=280):
@@ -105,12 +106,14 @@ def build(tab: gr.Tab) -> None:
     strip.follow(checkpoint=checkpoint, seed=seed, temperature=temperature)
     walk.follow(checkpoint=checkpoint, seed=seed, a=ends[0], b=ends[1])
     encoded.follow(checkpoint=checkpoint, x=[pad, uploaded])
+    examples.follow(checkpoint=checkpoint)
     live.register("vae.decode", decode_frame)
     live.register("vae.strips", partial(strips_frame, range(FIRST)))
     live.register("vae.more", partial(strips_frame, range(FIRST, SLIDERS)))
     live.register("vae.prior", prior_frame)
     live.register("vae.paths", paths_frame)
     live.register("vae.encode", encode_frame)
+    live.register("vae.examples", examples_frame)
 
     quick = dict(show_progress="hidden", trigger_mode="always_last", api_visibility="private")      # queued: else no error shows
     prior.click(guarded(_another), [checkpoint, seed, temperature], [seed, *sliders], **quick)
@@ -122,10 +125,10 @@ def build(tab: gr.Tab) -> None:
     pad.change(None, None, uploaded, js=f"() => [{DRAWING} ? '' : undefined]", **SCRIPT)
     pad.release(guarded(_jump), [checkpoint, pad], sliders, **quick)
     upload.upload(guarded(_uploaded), [checkpoint, upload], [uploaded, *sliders], **quick)
-    for digit, button in enumerate(examples):
-        button.click(guarded(partial(_example, digit)), checkpoint, [uploaded, pad, *sliders], **quick)
-    checkpoint.input(guarded(_describe), checkpoint, [bars, *sliders], **quick)
-    panel.board.use(guarded(panel.use), None, checkpoint, **quick).success(guarded(_describe), checkpoint, [bars, *sliders], **quick)
+    examples.pick(guarded(_example), [checkpoint, examples], [uploaded, pad, *sliders], **quick)
+    chosen = guarded(_chosen), [checkpoint, pad, uploaded], [bars, uploaded, *sliders]
+    checkpoint.input(*chosen, **quick)
+    panel.board.use(guarded(panel.use), None, checkpoint, **quick).success(*chosen, **quick)
 
     further = [field for piece in pieces for field in piece.fields]
     state = State(tab, [
@@ -138,7 +141,7 @@ def build(tab: gr.Tab) -> None:
         *(Field(name, [end], _restore_code, default="") for name, end in zip("ab", ends)),
         *further,
         *panel.fields,
-    ], views=[decoded, strips, more, strip, walk, encoded, *(view for piece in pieces for view in piece.views)])
+    ], views=[decoded, strips, more, strip, walk, encoded, examples, *(view for piece in pieces for view in piece.views)])
 
     def opening(restored: Mapping[str, list[Any]]) -> list[Any]:
         rest = [value for field in further for value in restored.get(field.name, [gr.skip()] * len(field.components))]
@@ -152,11 +155,11 @@ def build(tab: gr.Tab) -> None:
     gr.api(guarded(vae_prior), api_name="vae_prior")
 
 
-VIEWS = (sheet, stepper, palette)        # modules of views/, in the order of the page
+VIEWS = (sheet, stepper, palette, beta)  # modules of views/, in the order of the page
 
 
 def checkpoint_names() -> list[str]:
-    return parts.checkpoint_names("vae", first=config.FIRST)
+    return parts.checkpoint_names("vae", first=config.FIRST, aside=config.ASIDE)
 
 
 # What the live views draw. Each runs on the inference executor; the query is hostile.
@@ -214,6 +217,11 @@ def encode_frame(query: Mapping[str, str]) -> live.Frame:
     return _encoded_frame(query.get("checkpoint"), query.get("x"))
 
 
+def examples_frame(query: Mapping[str, str]) -> live.Frame:
+    """The pictures to pick from."""
+    return live.Frame(images.strip(views.examples(views.model(query))))
+
+
 # The same for programs: named endpoints of the API.
 
 
@@ -252,9 +260,9 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     [seed] = restored.get("seed", [0])
     [drawing] = restored.get("x", [None])
     bars, *updates = _describe(name)
+    [own] = restored.get("own", [FIRST_EXAMPLE if drawing is None and _keeps_examples(name) else ""])
     if drawing is None:
-        drawing = _example_drawing(EXAMPLE)
-    [own] = restored.get("own", [""])
+        drawing = views.digit(EXAMPLE)
     z = restored.get("z") or (_jump(name, views.joined(drawing, own)) if drawing or own else _draw(name, seed, *restored.get("temperature", [1])))
     return [gr.update(choices=[*dict.fromkeys([*checkpoint_names(), name])], value=name), seed, bars, drawing, own, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
 
@@ -271,8 +279,8 @@ def _restore_drawing(text: str) -> list[str]:
 
 
 def _restore_picture(text: str) -> list[str]:
-    """An uploaded picture as it stands in the URL; whether it fits the model is checked where it is shown."""
-    if text and (len(text) > PICTURE_MAX or not text.startswith("p")):
+    """An uploaded picture or an example as it stands in the URL; whether it fits the model is checked where it is shown."""
+    if text and not views.EXAMPLE.fullmatch(text) and (len(text) > PICTURE_MAX or not text.startswith("p")):
         images.unpack_picture(text, 1, 1)                     # refuses it
     return [text]
 
@@ -285,6 +293,20 @@ def _describe(name: str) -> list[Any]:
 
     kl = executor.run(describe)
     return [kl, *(gr.update(visible=i < len(kl)) for i in range(SLIDERS))]
+
+
+def _chosen(name: Any, drawn: Any, uploaded: Any) -> list[Any]:
+    """What another model changes: its bars and sliders; and a model of anything but digits begins with a picture of its own kind."""
+    bars, *updates = _describe(name)
+    shown = uploaded if isinstance(uploaded, str) and executor.run(lambda: views.holds(_sample().load(name), uploaded)) else ""
+    shown = shown or (FIRST_EXAMPLE if _keeps_examples(name) else "")
+    if shown == uploaded or not (shown or drawn):             # the same picture: the sliders stay
+        return [bars, shown, *updates]
+    return [bars, shown, *({**update, "value": value} for update, value in zip(updates, _jump(name, views.joined(drawn, shown))))]
+
+
+def _keeps_examples(name: Any) -> bool:
+    return executor.run(lambda: views.keeps_examples(_sample().load(name)))
 
 
 def _another(name: str, seed: Any, temperature: Any) -> list[Any]:
@@ -308,9 +330,12 @@ def _jump(name: str, drawing: Any) -> list[float] | list[dict]:
     return _on_sliders(executor.run(_encoded, name, drawing).mu.tolist())
 
 
-def _example(digit: int, name: str) -> list[Any]:
-    drawing = _example_drawing(digit)
-    return ["", drawing, *_jump(name, drawing)]
+def _example(name: Any, index: Any) -> list[Any]:
+    """A picture to pick from, shown instead of the pad's, which a digit is drawn on."""
+    i = inputs.integer("index", index, 0, config.EXAMPLES - 1)
+    if _keeps_examples(name):
+        return [f"e{i}", gr.skip(), *_jump(name, views.joined("", f"e{i}"))]
+    return ["", views.digit(i), *_jump(name, views.digit(i))]
 
 
 def _uploaded(name: Any, path: Any) -> list[Any]:
@@ -329,13 +354,6 @@ def _uploaded(name: Any, path: Any) -> list[Any]:
         return [text, *_jump(name, views.joined("", text))]
     finally:
         Path(path).unlink(missing_ok=True)
-
-
-def _example_drawing(digit: int) -> str:
-    """A digit of the built-in set, drawn straight and a little bold."""
-    from ..core import procedural
-
-    return images.pack_drawing(executor.run(procedural.render_glyph, digit, size=images.PAD)[0].numpy() > 127)
 
 
 def warm_up() -> None:
@@ -421,13 +439,12 @@ def _on_sliders(code: list[float]) -> list[float]:
 
 def _sliders(indices: range, strips: str) -> list[parts.Slider]:
     """One slider per index, with its tile of the view `strips` below it."""
-    sliders, values = [], ",".join(f"{value:g}" for value in FORESIGHT)
+    values = ",".join(f"{value:g}" for value in FORESIGHT)
     with gr.Group(elem_classes="sliders"):
-        for tile, i in enumerate(indices):
-            with gr.Column(elem_classes="foreseen", min_width=180):
-                sliders.append(parts.Slider(-Z_MAX, Z_MAX, 0, step=STEP, label=f"z{i + 1}", elem_id=f"vae-z{i + 1}", buttons=["reset"]))
-                gr.HTML(f'<canvas class="foresight" width="196" height="28" data-mirror="{strips}:{tile}" data-slider="vae-z{i + 1}" data-values="{values}" '
-                        f'aria-hidden="true"></canvas>', js_on_load=None, apply_default_css=False)
+        sliders = [parts.Slider(-Z_MAX, Z_MAX, 0, step=STEP, label=f"z{i + 1}", elem_id=f"vae-z{i + 1}", buttons=["reset"]) for i in indices]
+    gr.HTML("".join(f'<canvas class="foresight" width="196" height="28" data-mirror="{strips}:{tile}" data-slider="vae-z{i + 1}" data-values="{values}" '
+                    f'aria-hidden="true"></canvas>' for tile, i in enumerate(indices)),
+            js_on_load="window.playground.live.under(element)", apply_default_css=False)
     return sliders
 
 
@@ -468,13 +485,8 @@ def _eps(name: str) -> str:
 
 def _formulas() -> None:
     gr.HTML(f'<h2>{both("vae.formulas")}</h2>')
-    tex = dict(latex_delimiters=[{"left": "$$", "right": "$$", "display": True}])
-    for key, formula, numbers in FORMULAS:
-        with gr.Row(elem_classes="formula"):
-            gr.Markdown(t(key))
-            with gr.Column():
-                gr.Markdown(f"$${formula}$$", **tex)
-                gr.HTML(f'<p class="substituted">{numbers}</p>' + (_tightening() if key == "vae.f.gap" else ""))
+    for key, latex, numbers in FORMULAS:
+        parts.formula(key, latex, numbers, _tightening() if key == "vae.f.gap" else "")
     with gr.Accordion(t("vae.notes"), open=False):
         gr.Markdown(t("vae.notes.text"))
 

@@ -69,6 +69,8 @@ TEXT = {
     ),
     "vae.pad": ("A pad to draw a digit on", "用来画数字的画板"),
     "vae.example": ("or pick an example", "或选择一个示例"),
+    "vae.example.alt": ("Ten pictures to pick from", "十张可选的示例图片"),
+    "vae.example.pick": ("Example {i} of 0 to {n}: encode it", "示例 {i}（0 至 {n}）：将其编码"),
     "vae.upload": ("or bring a picture", "或上传一张图片"),
     "vae.seen": ("x, as the encoder sees it", "编码器看到的 x"),
     "vae.restored": ("x̂, decoded from μ", "由 μ 解码出的 x̂"),
@@ -195,6 +197,39 @@ TEXT = {
     "vae.palette.x": ("u, to the right", "u，向右"),
     "vae.palette.y": ("v, upwards", "v，向上"),
     "vae.palette.f": ("**The blend** is bilinear in the corners' codes:", "**混合**对四角的编码是双线性的："),
+    # beta
+    "vae.rate": ("What β buys", "β 换来了什么"),
+    "vae.rate.try": (
+        "Six models, alike but for β, the weight of the KL in their training. Slide β up: the code gets cheaper, your digit turns into an average one, "
+        "and one dimension after another falls silent. Notice which end draws the better digits from the prior, and which restores yours better.",
+        "六个模型，除 β（训练中 KL 的权重）外完全相同。把 β 调大：编码变便宜，您的数字变成平均的样子，维度一个接一个沉默。注意：哪一端从先验画出的数字更好，哪一端对您的数字还原得更好。",
+    ),
+    "vae.rate.slider": ("log₂ β of the model", "模型的 log₂ β"),
+    "vae.rate.restored": ("x̂, by this model", "该模型解码出的 x̂"),
+    "vae.rate.alt": ("Your digit beside its reconstruction by the chosen model", "您的数字和所选模型对它的重建"),
+    "vae.rate.all": ("Your digit as each of the six models restores it", "六个模型各自对您的数字的重建"),
+    "vae.rate.prior": ("Sixteen digits that the chosen model draws from the prior", "所选模型由先验画出的十六个数字"),
+    "vae.rate.rate": ("R, rate: KL, nats", "码率 R：KL，奈特"),
+    "vae.rate.distortion": ("D, distortion, nats", "失真 D，奈特"),
+    "vae.rate.active": ("dimensions in use", "在用的维数"),
+    "vae.rate.collapse": (
+        "dimensions have collapsed: there q(z | x) is the prior itself, below 0.01 nats, whatever x is; they tell the decoder nothing (posterior collapse).",
+        "个维度已坍缩：在这些维度上，无论 x 是什么，q(z | x) 都就是先验（低于 0.01 奈特），它们不向解码器传递任何信息，即后验坍缩（posterior collapse）。",
+    ),
+    "vae.rate.curve": ("D against R, one point for each β", "D 对 R，每个 β 一个点"),
+    "vae.rate.curve.alt": ("Distortion against rate for the six models, the chosen one marked", "六个模型的失真对码率，所选模型已标出"),
+    "vae.rate.axes": (
+        "Across R, up D, in nats per test digit. Along the dashed line D + β R stays the same: this β is paid back where the curve touches it.",
+        "横轴 R，纵轴 D，单位奈特每个测试数字。沿虚线 D + β R 不变：曲线与它相切之处，正是这个 β 的最优点。",
+    ),
+    "vae.rate.draws": (
+        "z ~ N(0, I), decoded by this model; Fréchet distance of such draws from the test digits (smaller is better):",
+        "z ~ N(0, I)，由该模型解码；这样的样本与测试数字的 Fréchet 距离（越小越好）：",
+    ),
+    "vae.rate.f": (
+        "**The loss of a β-VAE** (Higgins et al. 2017, eq. 4), as a price β on the rate (Alemi et al. 2018), in nats per picture: β = 1 is the bound.",
+        "**β-VAE 的损失**（Higgins et al. 2017，式 4），可看作给码率定价 β（Alemi et al. 2018），单位奈特每图：β = 1 就是下界。",
+    ),
     # formulas
     "vae.formulas": ("The formulas, with the numbers of this moment", "公式与此刻的数字"),
     "vae.f.sample": (

@@ -11,11 +11,11 @@ from torch import Tensor
 from ..core import datasets, device
 from ..core.recipe import Progress, Result
 from . import maths
-from .config import OWN_SIZE, PLANE, PRESETS, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
+from .config import DIGITS, EXAMPLES, OWN_SIZE, PLANE, PRESETS, RATES, SHOWN, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
 from .model import VAE
 
 BEST = "loss"
-CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist"}
+CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist", **dict.fromkeys(RATES.values(), "mnist")}
 PREVIEW, PREVIEW_SEED = 32, 0        # pictures that show how a training goes
 CLOUD = 300                  # held-out pictures whose codes show it too
 LOOK_EVERY = 100             # updates between two looks at how near those codes are to the prior
@@ -74,7 +74,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Itera
         if config.likelihood == "bernoulli":
             x = maths.binarise(x, generator)
         eps = torch.randn((len(x), config.latent), generator=generator).to(x.device)      # CPU noise: one seed, any device
-        with torch.autocast(where, torch.bfloat16, enabled=config.precision == "bf16"):
+        with device.autocast(where, config.precision):
             mu, logvar = model.encode(x)                                                  # each (B, D)
             logits = model.decode(maths.reparameterise(mu, logvar, eps))                  # (B, C, H, W)
         nll = -log_likelihood(config, logits, x).mean()
@@ -164,7 +164,8 @@ def result(config: TrainConfig, state: State) -> Result:
     """The averaged model, with the codes of the first held-out images (binarised as in training) and what each dimension carries.
 
     Derived: mu, logvar (N, D); kl (D,), mean nats per dimension; nll (), mean of -log p(x | z) in nats per image, one z each;
-    labels (N,) where the set has them; moments (N, 2) of grey images, see maths.moments.
+    labels (N,) where the set has them; moments (N, 2) of grey images, see maths.moments; examples (EXAMPLES, C, H, W) uint8, held-out
+    images to pick from, but neither of digits, which the page draws itself, nor of a visitor's own.
     """
     model = state.ema.eval()
     held_out = datasets.load(config.dataset, "test")
@@ -184,4 +185,6 @@ def result(config: TrainConfig, state: State) -> Result:
         derived["labels"] = held_out.labels[:HELD_OUT]
     if x.shape[1] == 1:
         derived["moments"] = maths.moments(grey)
+    if config.dataset not in DIGITS and not datasets.is_own(config.dataset):
+        derived["examples"] = held_out.images[list(SHOWN.get(config.dataset, range(EXAMPLES)))]
     return Result(vars(model.config), model.state_dict(), {name: value.cpu() for name, value in derived.items()})

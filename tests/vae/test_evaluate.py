@@ -9,7 +9,7 @@ import torch
 from torch import distributions as D
 from torch import nn
 
-from playground.core import checkpoints, datasets, device
+from playground.core import checkpoints, datasets, device, metrics
 from playground.vae import evaluate, sample, train
 
 
@@ -70,6 +70,15 @@ def test_measure_agrees_with_quadrature_however_it_is_split(rows, monkeypatch):
         assert error.max() < 0.02
         assert ((found.mean(1) - expected).abs() < 4 * error + bias).all()
     torch.testing.assert_close(found_kl.reshape(8, copies).double(), kl[:, None].expand(8, copies), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_decibels_of_pictures_in_colour_are_those_of_each_alone(monkeypatch):
+    monkeypatch.setattr(sample, "BATCH", 4)
+    model = train.init(train.TrainConfig(dataset="shapes", latent=2, network="mlp", hidden=8, likelihood="gaussian")).model.eval()
+    x = datasets.load("shapes", "test").images[:9].float() / 255
+    expected = [metrics.psnr(model.mean(model.encode(one[None])[0]), one[None]) for one in x]
+    assert evaluate.fidelity(model, x).tolist() == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])

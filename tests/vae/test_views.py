@@ -8,30 +8,42 @@ import torch
 
 from playground.core import checkpoints, datasets, device, images, procedural
 from playground.core.errors import PlaygroundError
-from playground.vae import config, maths, sample, train
-from playground.vae.views import palette, sheet, stepper
+from playground.ui import parts
+from playground.vae import config, maths, sample, tab, train
+from playground.vae import views
+from playground.vae.views import beta, palette, sheet, stepper
 
 FLAT = train.TrainConfig(dataset="glyphs", steps=150, batch_size=32, lr=5e-3, latent=2, network="mlp", hidden=48, warmup=0, ema=0.9)
 DEEP = dataclasses.replace(FLAT, latent=6)
+COLOUR = dataclasses.replace(DEEP, dataset="shapes", likelihood="gaussian", steps=30)
+RATES = {value: f"tiny-{i}" for i, value in enumerate(config.BETAS)}
+CARDS = [{"kl": 30.0 - 5 * i, "reconstruction_nll": 60.0 + i**2, "active_dimensions": 6 - i // 2, "latent_dimensions": 6, "frechet": 9.0 + i} for i in range(len(RATES))]
 DRAWING = images.pack_drawing(procedural.render_glyph(4, size=images.PAD)[0].numpy() > 127)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def runs(tmp_path_factory):
-    """Two small models trained for a moment, one of them of a flat code."""
+    """Small models trained for a moment, one of them of a flat code, one in colour; and one for each beta, with the figures of CARDS."""
     folder, threads = tmp_path_factory.mktemp("runs"), torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_RUNS", str(folder))
         patch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
         patch.setattr(config, "PLANE", "tiny-flat")
-        for name, each in {"tiny-flat": FLAT, "tiny-deep": DEEP}.items():
+        patch.setattr(config, "RATES", RATES)
+
+        def save(name, each, made, metrics):
+            checkpoints.save(folder / name / "checkpoint", family="vae", dataset=each.dataset, model=made.model, train=dataclasses.asdict(each),
+                             weights=made.weights, derived=made.derived, metrics=metrics, command="made by a test", made={})
+
+        for name, each in {"tiny-colour": COLOUR, "tiny-flat": FLAT, "tiny-deep": DEEP}.items():
             state = train.init(each)
             for _ in train.train(each, state, train.batches(each, 0)):
                 pass
-            made = train.result(each, state)
-            checkpoints.save(folder / name / "checkpoint", family="vae", dataset=each.dataset, model=made.model, train=dataclasses.asdict(each),
-                             weights=made.weights, derived=made.derived, metrics={}, command="made by a test", made={})
+            save(name, each, made := train.result(each, state), {})
+        for i, card in enumerate(CARDS):                      # alike but for the last layer, so that their pictures differ
+            last = [key for key in made.weights if key.startswith("decoder")][-1]
+            save(f"tiny-{i}", each, dataclasses.replace(made, weights={**made.weights, last: made.weights[last] + i}), card)
         yield folder
     torch.set_num_threads(threads)
 
@@ -215,6 +227,101 @@ def test_the_kl_of_moments_is_zero_for_a_cloud_that_makes_up_the_prior_and_the_c
     assert moved.item() == pytest.approx(exact.item(), rel=1e-6)
 
 
+# ---- beta ------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_of_one_beta_stands_where_its_card_says():
+    shown = [beta.rate_frame({"x": DRAWING, "at": str(log)}).numbers for log in beta.LOGS]
+    for each, value, card in zip(shown, config.BETAS, CARDS):
+        assert (each["beta"], each["rate"], each["distortion"], each["slope"]) == (value, card["kl"], card["reconstruction_nll"], -value)
+        assert each["loss"] == each["distortion"] + value * each["rate"] and each["total"] == each["distortion"] + each["rate"]
+        assert each["rates"] == [card["kl"] for card in CARDS] and each["distortions"] == [card["reconstruction_nll"] for card in CARDS]
+    assert [each["collapsed"] for each in shown] == ["", "", "1 / 6", "1 / 6", "2 / 6", "2 / 6"]
+
+
+def test_it_restores_the_visitor_s_picture_as_that_model_does_and_all_six_do_below_the_slider():
+    x = stepper.drawing(sample.load("tiny-0"), DRAWING).round()
+    whole = beta.all_frame({"x": DRAWING}).picture
+    for i, log in enumerate(beta.LOGS):
+        expected = images.to_uint8(sample.reconstruct(f"tiny-{i}", x[None])[0]).astype(int)
+        picture = beta.rate_frame({"x": DRAWING, "at": str(log)}).picture
+        np.testing.assert_array_equal(picture[:, :28], images.to_uint8(x))
+        assert np.abs(picture[:, 28:] - expected).max() <= 1 and np.abs(whole[:, 28 * i:28 * (i + 1)] - expected).max() <= 1
+
+
+def test_the_draws_of_one_seed_are_those_of_the_tab_s_own_strip():
+    drawn, strip = (frame({"seed": "7", **query}).picture for frame, query in ((beta.prior_frame, {"at": "2"}), (tab.prior_frame, {"checkpoint": "tiny-4"})))
+    assert np.abs(drawn.astype(int) - strip).mean() < 1       # the tab's are cut at +-3
+
+
+def test_a_program_is_told_the_same_and_a_beta_between_two_models_is_refused():
+    told = beta.vae_beta(4, DRAWING)
+    assert told["picture"].startswith("data:image/png;base64,") and told["rate"] == CARDS[4]["kl"]
+    with pytest.raises(PlaygroundError):
+        beta.vae_beta(3, DRAWING)
+
+
+def test_a_model_without_figures_or_one_that_is_missing_is_a_sentence(monkeypatch):
+    for name in ("tiny-deep", "nowhere"):
+        monkeypatch.setattr(config, "RATES", {**RATES, 1: name})
+        with pytest.raises(PlaygroundError, match="cards"):
+            beta.rate_frame({"x": DRAWING, "at": "0"})
+
+
+def test_the_models_of_beta_are_not_in_the_tab_s_list():
+    assert set(config.ASIDE) <= {entry.name for entry in checkpoints.entries()}
+    assert not set(config.ASIDE) & set(tab.checkpoint_names()) and tab.checkpoint_names()[0] == config.FIRST
+    assert parts.checkpoint_named("vae", config.ASIDE[0]) == config.ASIDE[0], "who knows its name may use it"
+
+
+def test_each_shipped_model_is_the_best_of_the_six_by_its_own_beta():
+    cards = [beta.figures(sample.load(name)) for name in config.ASIDE]
+    loss = np.array([[card["distortion"] + value * card["rate"] for card in cards] for value in config.BETAS])
+    assert loss.argmin(1).tolist() == list(range(len(cards)))
+    assert all(a["rate"] > b["rate"] and a["distortion"] < b["distortion"] for a, b in zip(cards, cards[1:]))
+
+
+# ---- pictures to pick from -------------------------------------------------------------------------------------
+
+
+def test_a_model_of_anything_but_digits_carries_held_out_pictures_to_pick_from():
+    colour = sample.load("tiny-colour")
+    held_out = datasets.load("shapes", "test").images[:config.EXAMPLES]
+    assert torch.equal(views.examples(colour), held_out / 255)
+    np.testing.assert_array_equal(tab.examples_frame({"checkpoint": "tiny-colour"}).picture, images.strip(held_out / 255))
+    shown, _, *z = tab._example("tiny-colour", 3)
+    assert shown == "e3" and z[:6] == pytest.approx(sample.encode(colour, held_out[3] / 255).mu.clamp(-3, 3).tolist(), abs=0.006)
+
+
+def test_a_model_of_digits_is_given_drawn_ones():
+    assert "examples" not in sample.load("tiny-deep").derived
+    shown, drawn, *z = tab._example("tiny-deep", 4)
+    assert (shown, drawn) == ("", DRAWING) and z == tab._jump("tiny-deep", DRAWING)
+    assert torch.equal(views.examples(sample.load("tiny-deep"))[4], views.drawing(sample.load("tiny-deep"), DRAWING))
+
+
+def test_a_change_of_model_takes_a_picture_of_its_own_kind_and_leaves_one_that_fits():
+    values = lambda updates: [update.get("value") for update in updates]     # noqa: E731
+    _, shown, *sliders = tab._chosen("tiny-colour", DRAWING, "")
+    assert shown == "e0" and values(sliders) == tab._jump("tiny-colour", ",e0")
+    _, shown, *sliders = tab._chosen("tiny-deep", DRAWING, "e0")
+    assert shown == "" and values(sliders) == tab._jump("tiny-deep", DRAWING)
+    for name, kept in (("tiny-colour", "e5"), ("tiny-deep", ""), ("tiny-deep", images.pack_picture(np.zeros((28, 28), np.uint8)))):
+        _, shown, *sliders = tab._chosen(name, DRAWING, kept)
+        assert shown == kept and set(values(sliders)) == {None}
+
+
+def test_a_model_that_stands_in_takes_the_drawing_where_the_picture_is_not_of_its_kind():
+    for other in ("e0", images.pack_picture(np.zeros((32, 32, 3), np.uint8))):
+        np.testing.assert_array_equal(beta.rate_frame({"x": f"{DRAWING},{other}", "at": "0"}).picture, beta.rate_frame({"x": DRAWING, "at": "0"}).picture)
+        assert stepper.posterior_frame({"checkpoint": "tiny-colour", "x": f"{DRAWING},{other}", "move": "0,0", "widen": "0,0"}).numbers["log_p"] == \
+            stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": "0,0", "widen": "0,0"}).numbers["log_p"]
+    np.testing.assert_array_equal(beta.rate_frame({"x": ",e4", "at": "0"}).picture, beta.rate_frame({"x": tab.views.digit(4), "at": "0"}).picture)
+
+
+# ---- what makes no sense ---------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("frame, query", [
     (sheet.place_frame, {"checkpoint": "tiny-flat", "z": "NaN,0"}), (sheet.place_frame, {"checkpoint": "nowhere", "z": "0,0"}),
     (stepper.stepper_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "step": "9", "eps": "0"}),
@@ -224,6 +331,8 @@ def test_the_kl_of_moments_is_zero_for_a_cloud_that_makes_up_the_prior_and_the_c
     (stepper.posterior_frame, {"checkpoint": "tiny-flat", "x": DRAWING, "move": "0", "widen": "0,0"}),
     (palette.arithmetic_frame, {"checkpoint": "tiny-deep", "z": "0", "trait": "blue", "amount": "0"}),
     (palette.blend_frame, {"checkpoint": "tiny-deep", "seed": "-1", "at": "0,0"}), (palette.blend_frame, {"checkpoint": "tiny-deep", "seed": "0", "at": ""}),
+    (beta.rate_frame, {"x": DRAWING, "at": "4"}), (beta.rate_frame, {"x": DRAWING, "at": "0.5"}), (beta.all_frame, {"x": "nonsense"}),
+    (beta.rate_frame, {"x": "", "at": "0"}), (beta.prior_frame, {"seed": "-1", "at": "0"}), (beta.prior_frame, {"seed": "1", "at": "inf"}),
 ])
 def test_what_makes_no_sense_is_refused_in_one_sentence(frame, query):
     with pytest.raises(PlaygroundError):

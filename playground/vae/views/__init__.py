@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -70,13 +72,59 @@ def joined(drawn: object, uploaded: object) -> object:
     return f"{drawn},{uploaded}" if isinstance(uploaded, str) and uploaded else drawn
 
 
-def drawing(checkpoint: Checkpoint, text: object) -> Tensor:
-    """The visitor's picture as the model sees pictures, (C, H, W) in [0, 1]: "<drawing of the pad>,<uploaded picture or nothing>"."""
+def drawing(checkpoint: Checkpoint, text: object, stands_in: bool = False) -> Tensor:
+    """The visitor's picture as the model sees pictures, (C, H, W) in [0, 1]: "<drawing of the pad>,<what is shown instead, or nothing>".
+
+    Instead: an uploaded picture as images.pack_picture writes it, or "e3" for example 3, of the model's own. stands_in: the model is not
+    the chosen one; if that picture is of another kind, it takes the drawing, or where there is none an example of its own.
+    """
     import torch
 
     shape = checkpoint.model.config
     drawn, _, picture = text.partition(",") if isinstance(text, str) else (text, "", "")
+    if stands_in and not holds(checkpoint, picture) and (drawn or not EXAMPLE.fullmatch(picture)):
+        picture = ""
+    if EXAMPLE.fullmatch(picture):
+        return examples(checkpoint)[int(picture[1:])]
     if picture:
         pixels = torch.from_numpy(images.unpack_picture(picture, shape.channels, shape.size).copy()).float() / 255
         return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return images.centred(images.unpack_drawing(drawn), shape.size).expand(shape.channels, -1, -1)
+
+
+EXAMPLE = re.compile("e[0-9]")
+
+
+def examples(checkpoint: Checkpoint) -> Tensor:
+    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: held-out ones that the checkpoint carries, else drawn digits."""
+    import torch
+
+    if keeps_examples(checkpoint):
+        return checkpoint.derived["examples"].float() / 255
+    shape = checkpoint.model.config
+    digits = [images.centred(images.unpack_drawing(digit(i)), shape.size) for i in range(config.EXAMPLES)]
+    return torch.stack(digits).expand(-1, shape.channels, -1, -1)
+
+
+def holds(checkpoint: Checkpoint, picture: str) -> bool:
+    """Whether a picture that is shown instead of the drawing is one of the model's own kind."""
+    if EXAMPLE.fullmatch(picture):
+        return keeps_examples(checkpoint)
+    try:
+        images.unpack_picture(picture, checkpoint.model.config.channels, checkpoint.model.config.size)
+        return True
+    except PlaygroundError:
+        return False
+
+
+def keeps_examples(checkpoint: Checkpoint) -> bool:
+    shape, kept = checkpoint.model.config, checkpoint.derived.get("examples")
+    return kept is not None and kept.shape == (config.EXAMPLES, shape.channels, shape.size, shape.size)
+
+
+@cache
+def digit(i: int) -> str:
+    """A digit of the built-in set as a drawing, straight and a little bold."""
+    from ...core import procedural
+
+    return images.pack_drawing(procedural.render_glyph(i, size=images.PAD)[0].numpy() > 127)

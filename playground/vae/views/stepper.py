@@ -202,7 +202,7 @@ def posterior_frame(query: Mapping[str, str]) -> live.Frame:
     from .. import maths
 
     checkpoint = flat(query)
-    found = seen(checkpoint, drawing(checkpoint, query.get("x")))
+    found = seen(checkpoint, drawing(checkpoint, query.get("x"), stands_in=checkpoint.name != query.get("checkpoint")))
     moved = inputs.numbers_in("move", query.get("move"), 2, -1, 1)
     mu, logvar = _q(found, moved, inputs.numbers_in("widen", query.get("widen"), 2, -SCALE, SCALE))
     elbo, gap = maths.elbo_and_gap(found.log_joint, found.evidence.log_p, mu, logvar)
@@ -246,7 +246,7 @@ def _best(name: Any, drawn: Any, uploaded: Any, *q: Any) -> list[float]:
         from .. import maths
 
         checkpoint = flat({"checkpoint": name})
-        found = seen(checkpoint, drawing(checkpoint, joined(drawn, uploaded)))
+        found = seen(checkpoint, drawing(checkpoint, joined(drawn, uploaded), stands_in=checkpoint.name != name))
         mu, logvar = _q(found, moved, widened)
         for _ in range(12):                                   # the moments of the posterior, seen through q: adaptive importance sampling
             z, weights = maths.gaussian_nodes(mu, logvar, 24)
