@@ -1,6 +1,8 @@
 """The whole page: a header, one tab per family, and how it is served."""
 
 import logging
+import os
+import sys
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from starlette.middleware import Middleware
 from . import families
 from .core import jobs
 from .core.errors import PlaygroundError
-from .ui import guard, head, i18n, live, text, training
+from .ui import guard, head, i18n, live, text, training, volume
 
 log = logging.getLogger("playground")
 
@@ -51,18 +53,11 @@ def build() -> gr.Blocks:
         i18n.register(families.load(family, "text").TEXT)
     with Page(title=" · ".join(text.TEXT["page.title"]), analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
-        with gr.Tabs(elem_id="families") as tabs:
+        with gr.Tabs(elem_id="families"):
             for family in families.FAMILIES:
                 with gr.Tab(i18n.t(f"{family}.tab"), id=family) as tab:
                     families.load(family, "tab").build(tab)
-        page.load(_named_tab, None, tabs, queue=False, show_progress="hidden", api_visibility="private")
     return page
-
-
-def _named_tab(request: gr.Request) -> Any:
-    """Select the tab that the URL names."""
-    named = request.query_params.get("tab")
-    return gr.Tabs(selected=named) if named in families.FAMILIES else gr.skip()
 
 
 def launch_options(language: str | None = None) -> dict[str, Any]:
@@ -72,7 +67,7 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
         "css_paths": UI / "style.css",
         "i18n": i18n.bundle(),
         "app_kwargs": {
-            "routes": [*live.routes(), *training.routes(), *head.routes()],
+            "routes": [*live.routes(), *volume.routes(), *training.routes(), *head.routes()],
             "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "", tabs=families.FAMILIES)],
         },
         "ssr_mode": False,               # the page's script must run before Gradio's, in the browser
@@ -88,7 +83,12 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
 
 
 def queue(page: gr.Blocks) -> gr.Blocks:
-    """Bounds on what waits (a class that opens the page together fits); the API never answers around them."""
+    """Bounds on what waits (a class that opens the page together fits); the API never answers around them.
+
+    After each event Gradio would summarise all the last ones for a monitor that is off here: 30 ms of pandas once some thousands
+    were counted. It reads these two when the queue is made.
+    """
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"], os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1", str(sys.maxsize)
     return page.queue(max_size=1024, api_open=False, default_concurrency_limit=8)
 
 

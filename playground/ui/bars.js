@@ -1,6 +1,7 @@
 /* Small bar charts on canvases: a view's list of numbers (data-bars="view:key"), or a component's value (mount). */
 (() => {
   const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+  const TICK = 8, BAND = 16;                             // CSS pixels below an axis: a row of ticks, a band of chips
   const charts = new WeakMap();                          // canvas -> draws it again
   // The browser tells a chart its size after the layout; to ask for it while drawing would cost a layout of its own.
   const sizes = new ResizeObserver((changes) => {
@@ -69,15 +70,18 @@
     const all = curves.flat().filter((value) => Number.isFinite(up(value)));
     if (!all.length || places.length < 2) return context.clearRect(0, 0, width, height);
     const low = up(Number(dataset.low ?? Math.min(...all))), high = Math.max(up(Number(dataset.high ?? Math.max(...all))), low + 1e-9);
-    const [first, last] = [Math.min(...places), Math.max(...places)], side = 46 * scale, foot = 18 * scale, head = 8 * scale;
+    const [first, last] = numbers[dataset.ends] || [Math.min(...places), Math.max(...places)];
+    const ticks = (dataset.ticks || "").split(",").filter(Boolean), band = dataset.chips ? BAND : 0;
+    const side = 46 * scale, foot = (18 + TICK * ticks.length + band) * scale, head = 8 * scale;
     const x = (place) => side + ((place - first) / (last - first)) * (width - side - 8 * scale);
-    const y = (value) => height - foot - ((Math.max(low, Math.min(high, up(value))) - low) / (high - low)) * (height - foot - head);
+    const line = (value) => height - foot - ((up(value) - low) / (high - low)) * (height - foot - head);
+    const y = (value) => Math.max(head, Math.min(height - foot, line(value)));
     context.clearRect(0, 0, width, height);
     context.strokeStyle = css("--rule");
     context.lineWidth = scale;
     context.strokeRect(side, head, width - side - 8 * scale, height - foot - head);
     const marked = numbers[dataset.at];
-    if (Number.isFinite(marked)) {
+    if (Number.isFinite(marked) && !dataset.slope) {
       context.strokeStyle = css("--quiet");
       context.beginPath();
       context.moveTo(x(marked), head);
@@ -93,6 +97,43 @@
       context.stroke();
     });
     context.setLineDash([]);
+    const slope = numbers[dataset.slope], here = places.indexOf(marked);
+    if (Number.isFinite(slope) && here >= 0) {
+      const value = (place) => curves[0][here] + slope * (place - marked), frame = new Path2D();
+      frame.rect(side, head, width - side - 8 * scale, height - foot - head);
+      context.save();
+      context.clip(frame);
+      context.strokeStyle = css("--quiet");
+      context.setLineDash([5 * scale, 4 * scale]);
+      context.beginPath();
+      context.moveTo(x(first), line(value(first)));
+      context.lineTo(x(last), line(value(last)));
+      context.stroke();
+      context.restore();
+    }
+    if (dataset.dots || Number.isFinite(slope))
+      curves.forEach((values, i) => values.forEach((value, j) => {
+        context.fillStyle = css(colours[i]);
+        context.beginPath();
+        context.arc(x(places[j]), y(value), (j === here ? 2 : 1) * (dataset.dots ? 2.5 : 3.5) * scale, 0, 2 * Math.PI);
+        context.fill();
+      }));
+    const below = height - foot + 2 * scale;
+    ticks.forEach((key, i) => {
+      context.strokeStyle = css(dataset.tints.split(",")[i]);
+      context.lineWidth = 1.25 * scale;
+      context.beginPath();
+      for (const place of numbers[key] || []) {
+        context.moveTo(x(place), below + i * TICK * scale);
+        context.lineTo(x(place), below + ((i + 1) * TICK - 2) * scale);
+      }
+      context.stroke();
+    });
+    (numbers[dataset.chips] || []).forEach((colour, i) => {      // each up to half way to its neighbours
+      const from = i ? (places[i - 1] + places[i]) / 2 : first, to = i + 1 < places.length ? (places[i] + places[i + 1]) / 2 : last;
+      context.fillStyle = `#${colour}`;
+      context.fillRect(x(from), below + ticks.length * TICK * scale, x(to) - x(from) + 0.5, (BAND - 3) * scale);
+    });
     context.fillStyle = css("--quiet");
     context.font = `${11 * scale}px system-ui, sans-serif`;
     const short = (value) => (dataset.log ? String(Number((10 ** value).toPrecision(1))) : Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2)))).replace("-", "−");
@@ -107,8 +148,26 @@
     context.fillText(dataset.last || short(last), width - 8 * scale, height - 4 * scale);
   }
 
+  /* Bars for values >= 0, each in a colour "rrggbb" of its own. */
+  function tinted(canvas, values, colours) {
+    if (!charts.has(canvas)) sizes.observe(canvas);
+    charts.set(canvas, () => tinted(canvas, values, colours));
+    const { width, height } = canvas, context = canvas.getContext("2d"), step = width / values.length, top = Math.max(...values, 1e-9);
+    context.clearRect(0, 0, width, height);
+    context.fillStyle = css("--rule");
+    context.fillRect(0, height - (devicePixelRatio || 1), width, devicePixelRatio || 1);
+    values.forEach((value, i) => {
+      context.fillStyle = `#${colours[i]}`;
+      context.fillRect(i * step, height * (1 - value / top), step + 0.5, (height * value) / top);
+    });
+  }
+
   playground.bars = {
     update(name, numbers) {
+      for (const canvas of playground.all(`canvas[data-tinted^="${name}:"]`)) {
+        const [values, colours] = canvas.dataset.tinted.split(":")[1].split("±");
+        if (Array.isArray(numbers[values])) tinted(canvas, numbers[values], numbers[colours]);
+      }
       for (const canvas of playground.all(`canvas[data-lines^="${name}:"]`)) lines(canvas, numbers);
       for (const canvas of playground.all(`canvas[data-curve^="${name}:"]`)) {
         const values = numbers[canvas.dataset.curve.split(":")[1]];

@@ -1,4 +1,5 @@
-/* A cursor on a picture (cursor.py): pointer, finger and arrow keys move two sliders, and a cross shows where they stand.
+/* A cursor on a picture (cursor.py): pointer, finger and arrow keys move two sliders, and a cross shows where they stand; or one,
+   and a line shows it.
 
    <div class="cursor" data-cursor="<slider>,<slider>" data-view="<view>" data-at="<key>" data-places="<key>"> around a canvas.
    places: the view's list of the values at the centres of equal columns, left to right and bottom to top; at: x and y now. */
@@ -17,9 +18,9 @@
     const low = Math.min(i, places.length - 2);
     return clamp((low + 0.5 + (wanted - places[low]) / (places[low + 1] - places[low])) / places.length);
   }
+  const knobOf = (id) => document.querySelector(`#${id} input[type=range]`);
   function set(id, wanted) {
-    const knob = document.querySelector(`#${id} input[type=range]`);
-    const text = String(wanted);
+    const knob = knobOf(id), text = String(wanted);
     if (!knob || knob.value === text) return;
     knob.value = text;
     knob.dispatchEvent(new Event("input", { bubbles: true }));
@@ -28,9 +29,15 @@
     const { numbers } = playground.live.view(root.dataset.view), found = numbers?.[root.dataset.places];
     return found && (Array.isArray(found[0]) ? found : [found, found]);      // one list for both axes, or one each
   };
+  const sliders = (root) => root.dataset.cursor.split(",");
   function go(root, u, v) {
-    const both = places(root), ids = root.dataset.cursor.split(",");
-    if (both) [u, v].forEach((share, axis) => set(ids[axis], value(both[axis], clamp(share))));
+    const both = places(root);
+    if (both) sliders(root).forEach((id, axis) => set(id, value(both[axis], clamp([u, v][axis]))));
+  }
+  /* Where the sliders stand, in shares of the side. The cross is where the last picture drawn was: a quick key would set out from an old place. */
+  function wanted(root) {
+    const both = places(root);
+    return both && sliders(root).map((id, axis) => share(both[axis], Number(knobOf(id)?.value)));
   }
   function pointed(event, root) {
     const { left, bottom, width, height } = root.getBoundingClientRect();
@@ -52,7 +59,7 @@
     const root = event.target.closest?.(".cursor"), way = KEYS[event.key];
     if (!root || !way) return;
     event.preventDefault();
-    const step = STEP * (event.shiftKey ? FAR : 1), [x, y] = root.at || [0.5, 0.5];
+    const step = STEP * (event.shiftKey ? FAR : 1), [x, y = 0] = wanted(root) || [0.5, 0.5];
     go(root, x + way[0] * step, y + way[1] * step);
   });
 
@@ -61,9 +68,9 @@
       for (const root of playground.all(`.cursor[data-view="${name}"]`)) {
         const at = numbers[root.dataset.at], both = places(root);
         if (!at || !both) continue;
-        root.at = at.slice(0, 2).map((value, axis) => share(both[axis], value));
-        root.style.setProperty("--x", root.at[0]);
-        root.style.setProperty("--y", root.at[1]);
+        const [x, y] = at.slice(0, 2).map((value, axis) => share(both[axis], value));
+        root.style.setProperty("--x", x);
+        root.style.setProperty("--y", y);
         root.classList.add("placed");
       }
     },

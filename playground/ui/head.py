@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SCRIPTS = ("page.js", "state.js", "bars.js", "plane.js", "cursor.js", "live.js", "pad.js", "player.js", "training.js")       # in the order in which they need each other
+SCRIPTS = ("page.js", "state.js", "bars.js", "plane.js", "cursor.js", "ring.js", "keyframes.js", "orbit.js", "march.js", "live.js", "pad.js", "player.js", "training.js")       # in the order in which they need each other
 PATH = "playground.js"
 
 

@@ -2,11 +2,14 @@
 
    playground.live.view(name).ask(query)   query -> frame -> the view's canvases and every [data-live]; the same
                                            query again is not asked twice
+   playground.live.view(name).painter      takes the query, and returns whether it draws that frame itself: then the
+                                           server is not asked, and what was drawn is handed to painted(picture, numbers)
    playground.live.mount(element, ...)     a gr.HTML holding .live-view becomes that view
    A frame's numbers are also announced as the event "live:<view>" on document. */
 (() => {
   const ASKING = 3;                                      // hides the network's delay without piling up requests
   const RETRY_MS = 1000;                                 // after a network failure (a server that is starting) or a full line
+  const REST_MS = 200;                                   // without a new query, until a view with a coarse picture asks for the exact one
   const PATIENCE_MS = 30000;                             // a request without an answer for so long is lost
   const LOOKING_MS = 250;                                // between two looks whether a view is in sight
   const READING_MS = 100;                                // between two looks of the numbers: their layout costs more than a picture
@@ -17,11 +20,25 @@
   class View {
     constructor(name) {
       Object.assign(this, { name, element: null, wanted: null, last: null, asked: 0, asking: 0, inFlight: 0, shown: 0, frames: 0,
-        tiles: 1, every: 0, near: true, begun: -Infinity, looked: -Infinity, visible: false, timer: null });
+        tiles: 1, every: 0, near: true, begun: -Infinity, looked: -Infinity, visible: false, timer: null,
+        moving: "", resting: null, painter: null, renewed: null });
     }
     ask(query) {
       if (query === this.last) return;
-      this.last = this.wanted = query;
+      this.last = query;
+      this.want(this.moving);
+    }
+    /* The frame of the last query as it is at rest, once more. */
+    again() {
+      if (this.last !== null) this.want("");
+    }
+    /* The frame of the last query: with `moving` added to it, and at rest without. */
+    want(moving) {
+      clearTimeout(this.resting);
+      this.wanted = this.resting = null;
+      if (this.painter?.(this.last)) return;
+      this.wanted = moving ? `${this.last}&${moving}` : this.last;
+      if (moving) this.resting = setTimeout(() => this.again(), REST_MS);
       this.pump();
     }
     pump() {
@@ -69,6 +86,15 @@
       const picture = await createImageBitmap(await answer.blob());
       if (n < this.shown) return;
       this.shown = n;
+      this.put(picture, numbers);
+      if (numbers.more && n === this.asked) this.wanted ??= this.last;     // not the last word: the pump asks again
+    }
+    /* A frame that the view's painter drew: no answer still under way is newer. */
+    painted(picture, numbers) {
+      this.shown = ++this.asked;
+      this.put(picture, numbers);
+    }
+    put(picture, numbers) {
       this.frames++;
       this.picture = picture;
       this.numbers = numbers;
@@ -77,8 +103,7 @@
       drawn(this.name, numbers);
       write("live", `${this.name}:`, numbers);
       document.body.dataset.ready ??= "";
-      document.dispatchEvent(new CustomEvent(`live:${this.name}`, { detail: { numbers, n } }));
-      if (numbers.more && n === this.asked) this.wanted ??= this.last;     // not the last word: the pump asks again
+      document.dispatchEvent(new CustomEvent(`live:${this.name}`, { detail: { numbers, n: this.shown } }));
     }
     draw() {
       if (!this.picture) return;
@@ -101,7 +126,7 @@
 
   /* What other scripts draw from a frame's numbers. */
   function drawn(name, numbers) {
-    for (const part of ["bars", "plane", "tree", "cursor"]) playground[part]?.update(name, numbers);
+    for (const part of ["bars", "plane", "tree", "cursor", "ring", "orbit"]) playground[part]?.update(name, numbers);
   }
 
   async function sentence(answer) {
@@ -129,7 +154,7 @@
     writing ??= setTimeout(() => {
       [writing, written] = [null, performance.now()];
       for (const [attribute, prefix, numbers] of unwritten.values())
-        for (const node of playground.all(`[data-${attribute}^="${prefix}"]`)) {
+        for (const node of playground.all(prefix ? `[data-${attribute}^="${prefix}"]` : `[data-${attribute}]`)) {
           const value = numbers[node.dataset[attribute].slice(prefix.length)];
           if (value !== undefined && node.textContent !== format(value)) playground.write(node, format(value));
         }
@@ -170,19 +195,43 @@
     /* Ask for all of a tab's pictures again: the model behind them was replaced. */
     refresh(tab) {
       for (const view of views.values()) {
-        if (!view.name.startsWith(tab + ".") || view.last === null) continue;
-        view.wanted = view.last;
-        view.pump();
+        if (!view.name.startsWith(tab + ".")) continue;
+        view.renewed?.();
+        view.again();
       }
     },
     /* Draw again what a change of theme has left in the old colours. */
     repaint() {
       for (const [name, { numbers }] of views) if (numbers) drawn(name, numbers);
     },
+    /* Trigger "rest" when a view's frame has stood for so long and the element is in sight. */
+    rest(element, name, ms, trigger) {
+      let timer = null;
+      document.addEventListener(`live:${name}`, () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => { if (element.checkVisibility()) trigger("rest"); }, ms);
+      });
+    },
+    /* Keep each canvas of the element under the slider that it names, and at home, unseen, while that is not there: Gradio takes
+       a slider that is hidden off the page, with all it holds, and makes another one later. */
+    under(element) {
+      const canvases = [...element.querySelectorAll("canvas[data-slider]")];
+      const place = () => {
+        for (const canvas of canvases) {
+          const there = document.getElementById(canvas.dataset.slider) || element;
+          if (canvas.parentNode === there) continue;
+          there.append(canvas);
+          views.get(canvas.dataset.mirror.split(":")[0])?.draw();
+        }
+      };
+      element.hidden = true;
+      place();
+      new MutationObserver(place).observe(element.closest(".column"), { childList: true, subtree: true });
+    },
     mount(element, props, trigger) {
       const root = element.querySelector(".live-view");
       const mine = view(root.dataset.view);
-      Object.assign(mine, { element: root, tiles: Number(root.dataset.tiles), every: Number(root.dataset.every) });
+      Object.assign(mine, { element: root, tiles: Number(root.dataset.tiles), every: Number(root.dataset.every), moving: root.dataset.moving });
       const lazy = "lazy" in root.dataset;
       mine.near = !lazy;
       new IntersectionObserver((seen) => {               // unfolded, or scrolled to: it may have been asked meanwhile

@@ -28,7 +28,7 @@ from starlette.routing import Route
 from ..core.device import executor
 from ..core.errors import PlaygroundError
 from ..core.errors import register as register_sentences
-from ..core.images import png
+from ..core.images import jpeg, png
 from .errors import visible
 
 PATH = "/live"
@@ -45,6 +45,7 @@ class Frame:
     picture: np.ndarray      # uint8, (H, W) or (H, W, 3)
     numbers: Mapping[str, Any] = field(default_factory=dict)      # JSON-able; shown wherever data-live names them
     film: Sequence[np.ndarray] = ()      # the same as moving pictures, each like `picture`; &film=gif asks for them
+    passing: bool = False    # soon replaced by a better one: sent as JPEG, which is quicker than exact
 
 
 Handler = Callable[[Mapping[str, str]], Frame]      # the query's parameters, all hostile -> a frame
@@ -136,6 +137,8 @@ def _answer(handler: Handler, query: Mapping[str, str], key: tuple[str, str], nu
     assert len(text) <= NUMBERS_MAX
     if frame.film and query.get("film") == "gif":
         return _gif(frame.film), text, "image/gif"
+    if frame.passing:
+        return jpeg(frame.picture), text, "image/jpeg"
     return png(frame.picture), text, "image/png"
 
 
@@ -176,10 +179,12 @@ class View(gr.HTML):
     elsewhere: the tiles are drawn on canvases with data-mirror="<name>:<tile>" alone. every: ms between two frames at least,
     for what need not follow the finger; the last one is always asked for. lazy: ask only when about to be scrolled into sight.
     A frame whose numbers hold a true "more" is not the last one of its query: the page asks the same again.
+    moving: what is added to the query while one follows another, such as "quality=coarse"; without it the frame is asked for
+    again once nothing has moved for a fifth of a second.
     """
 
     def __init__(self, name: str, *, alt: str, tiles: int = 1, captions: Sequence[str] = (), picks: Sequence[str] = (),
-                 elsewhere: bool = False, every: int = 0, lazy: bool = False, **kwargs: Any) -> None:
+                 elsewhere: bool = False, every: int = 0, lazy: bool = False, moving: str = "", **kwargs: Any) -> None:
         button = 'role="button" tabindex="0"' if picks else ""
         names = [f'<span class="visually-hidden">{pick}</span>' for pick in picks] or [""] * tiles
         names = [name + caption for name, caption in zip(names, [*captions, *[""] * (tiles - len(captions))])]
@@ -187,7 +192,7 @@ class View(gr.HTML):
             f'<figure data-tile="{i}" {button}><canvas width="28" height="28" role="img" aria-labelledby="{_id(name)}-alt"></canvas>'
             f"<figcaption>{names[i]}</figcaption></figure>" for i in range(0 if elsewhere else tiles))
         super().__init__(
-            html_template=f'<div class="live-view" data-view="{name}" data-tiles="{tiles}" data-every="{every}"{" data-lazy" * lazy}><div class="live-tiles">{figures}</div>'
+            html_template=f'<div class="live-view" data-view="{name}" data-tiles="{tiles}" data-every="{every}" data-moving="{moving}"{" data-lazy" * lazy}><div class="live-tiles">{figures}</div>'
                           f'<span id="{_id(name)}-alt" class="visually-hidden">{alt}</span>'
                           '<p class="live-status" role="status"></p></div>',
             js_on_load="window.playground.live.mount(element, props, trigger) /* 'pick' */",
@@ -198,6 +203,15 @@ class View(gr.HTML):
         """Ask for a frame whenever one of the components changes (State.wire does it): their values are the route's
         query parameters of these names, those of several components joined by commas."""
         self.parameters = {name: [c] if isinstance(c, Component) else list(c) for name, c in parameters.items()}
+
+
+class Rest(gr.HTML):
+    """Nothing to see; its event `.rest` comes when a live view's last frame has stood for a while, and this is in sight: for what
+    an ordinary event draws after it."""
+
+    def __init__(self, name: str, *, ms: int = 400, **kwargs: Any) -> None:
+        super().__init__(html_template="<i></i>", js_on_load=f"window.playground.live.rest(element, '{name}', {ms}, trigger) /* 'rest' */",
+                         apply_default_css=False, **kwargs)
 
 
 def _id(name: str) -> str:

@@ -31,6 +31,25 @@ window.playground = (() => {
     playground.live.repaint();
     playground.training.repaint();
   };
+  const tabs = document.currentScript.dataset.tabs.split(",");
+  const tab = tabs.includes(query.get("tab")) ? query.get("tab") : tabs[0];
+  // Gradio's description of the page, as it arrives and before it is built: the tab that the URL names is the first and only one
+  // built, and what only programs need (the parameters of the named endpoints) is not built at all.
+  let config;
+  Object.defineProperty(window, "gradio_config", { get: () => config, set(given) {
+    config = given;
+    if (!config?.components) return;
+    const forPrograms = ({ type }) => type === "api", programs = new Set(config.components.filter(forPrograms).map(({ id }) => id));
+    const trim = (node) => {
+      if (!node.children) return;
+      node.children = node.children.filter((child) => !programs.has(child.id));
+      node.children.forEach(trim);
+    };
+    config.components = config.components.filter((component) => !forPrograms(component));
+    for (const { layout } of [config, ...Object.values(config.page ?? {})]) if (layout) trim(layout);
+    for (const { props } of config.components) if (props?.elem_id === "families") props.selected = tab;
+  } });
+
   // What a selector finds, kept until nodes come or go: at each frame the same few canvases are looked for in a large page.
   const found = new Map();
   new MutationObserver(() => found.clear()).observe(document, { childList: true, subtree: true });
@@ -45,7 +64,7 @@ window.playground = (() => {
       if (node.firstChild?.nodeType === Node.TEXT_NODE && !node.firstChild.nextSibling) node.firstChild.data = text;
       else node.textContent = text;
     },
-    tabs: document.currentScript.dataset.tabs.split(","),
+    tab,
     root: () => (window.gradio_config?.root || location.origin + location.pathname).replace(/\/+$/, ""),
     setLanguage(code) {
       playground.state.flush();

@@ -67,7 +67,8 @@ class Pad(gr.HTML):
 class Player(gr.HTML):
     """Plays the film of a live view, step by step, there and back; its value is the step in sight, -1 for the last there is.
 
-    The view follows it, and says with each frame: k, the step shown; total, how many there are; t and t_prev.
+    The view follows it, and says with each frame: k, the step shown; total, how many there are; t and t_prev, where it has a time;
+    lasts, for how many ms, where it is not the usual tenth of a second.
     """
 
     def __init__(self, view: str, *, alt: str, elem_id: str, **kwargs: Any) -> None:
@@ -119,18 +120,24 @@ def numbers(*pairs: tuple[str, str]) -> str:
 
 
 def lines(view: str, curves: Mapping[str, tuple[str, str]], *, alt: str, x: str = "", at: str = "", low: float | None = None,
-          high: float | None = None, log: bool = False, dashed: Collection[str] = (), first: str = "", last: str = "") -> str:
+          high: float | None = None, log: bool = False, dashed: Collection[str] = (), first: str = "", last: str = "",
+          slope: str = "", ends: str = "", ticks: Mapping[str, tuple[str, str]] = {}, chips: str = "", dots: bool = False) -> str:
     """Curves from a live view's lists of numbers, drawn by bars.js, with their legend.
 
     curves: key of a list -> (CSS variable of its colour, key of its label). x: key of the list of their places, else equal
     steps. at: key of a number, a place marked by a line. low, high: of the axis, else those of the data. log: a logarithmic one.
     first, last: what stands at the ends of the axis, else the first and last place. alt: key of what it shows.
+    dots: the values are dots too, that at the marked place a large one. slope: key of a number; so are they then, with a dashed line of
+    that slope.
+    ends: key of the places where the axis begins and ends, else those of the data. Below it: ticks, like curves, whose lists hold
+    places; chips, key of a list of colours "rrggbb", one for each place.
     """
     data = {"lines": f"{view}:{','.join(curves)}", "colours": ",".join(colour for colour, _ in curves.values()), "x": x, "at": at,
-            "low": low, "high": high, "log": "y" if log else "", "dashed": ",".join(dashed), "first": first, "last": last}
+            "low": low, "high": high, "log": "y" if log else "", "dashed": ",".join(dashed), "first": first, "last": last, "slope": slope,
+            "ends": ends, "ticks": ",".join(ticks), "tints": ",".join(colour for colour, _ in ticks.values()), "chips": chips, "dots": "1" * dots}
     attributes = "".join(f' data-{name}="{value}"' for name, value in data.items() if value not in ("", None))
     name = f"{view}-{'-'.join(curves)}".replace(".", "-")
-    legend = "".join(f'<span style="--line: var({colour})">{both(key)}</span>' for colour, key in curves.values())
+    legend = "".join(f'<span style="--line: var({colour})"{kind}>{both(key)}</span>' for kind, group in (("", curves), (' class="ticks"', ticks)) for colour, key in group.values())
     return (f'<canvas class="lines"{attributes} role="img" aria-labelledby="{name}"></canvas><p class="legend">{legend}</p>'
             f'<span class="visually-hidden" id="{name}">{both(alt)}</span>')
 
@@ -142,21 +149,23 @@ def formulas(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
         formula(key, latex, substituted)
 
 
-def formula(key: str, latex: str, substituted: str) -> None:
-    with gr.Row(elem_classes="formula"):
-        gr.Markdown(t(key))
-        with gr.Column():
-            gr.Markdown(f"$${latex}$$", latex_delimiters=[{"left": "$$", "right": "$$", "display": True}])
-            gr.HTML(f'<p class="substituted">{substituted}</p>')
+def formula(key: str, latex: str, substituted: str, more: str = "") -> None:
+    """One formula: what it says, its LaTeX, itself with the numbers of this moment, and more of it (HTML).
+
+    All in one component: what the page costs its visitor at the opening grows with the square of their number.
+    """
+    gr.Markdown(f'<div>\n\n{both(key)}\n\n</div><div>\n\n$${latex}$$\n\n<p class="substituted">{substituted}</p>{more}</div>',
+                latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], sanitize_html=False, elem_classes="formula")
 
 
-def checkpoint_names(family: str, visitor: str = "", only: Mapping[str, Any] = {}, first: str = "") -> list[str]:
+def checkpoint_names(family: str, visitor: str = "", only: Mapping[str, Any] = {}, first: str = "", aside: Collection[str] = ()) -> list[str]:
     """All checkpoints of a family that a visitor may see, the shipped ones first.
 
     visitor: the secret of their browser. only: what fields of its ModelConfig must be (a family's `config.PICKED`). first: the
-    one a tab opens on, where there are several.
+    one a tab opens on, where there are several. aside: shipped ones that serve a single view (a family's `config.ASIDE`).
     """
-    entries = [entry for entry in checkpoints.entries() if entry.family == family and only.items() <= entry.config["model"].items()]
+    entries = [entry for entry in checkpoints.entries()
+               if entry.family == family and only.items() <= entry.config["model"].items() and not (entry.shipped and entry.name in aside)]
     if jobs.public():
         mine = {run.name for run in jobs.visible(visitor, family)}
         entries = [entry for entry in entries if entry.shipped or entry.name in mine or entry.name.removesuffix("-best") in mine]
@@ -171,8 +180,8 @@ def checkpoint_named(family: str, name: str, only: Mapping[str, Any] = {}) -> st
     return inputs.choice("model", name, names)
 
 
-def checkpoint_picker(family: str, only: Mapping[str, Any] = {}, first: str = "") -> Dropdown:
-    names = checkpoint_names(family, only=only, first=first)
+def checkpoint_picker(family: str, only: Mapping[str, Any] = {}, first: str = "", aside: Collection[str] = ()) -> Dropdown:
+    names = checkpoint_names(family, only=only, first=first, aside=aside)
     return Dropdown(names, value=names[0] if names else None, label=t("part.checkpoint"), filterable=False)
 
 

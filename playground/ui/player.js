@@ -1,5 +1,5 @@
 /* The player of a film (parts.Player): its value is the step in sight, or -1 for the last one there is. A live view shows that
-   step and says with its numbers which one that is (k), how many there are (total), and what it does (t, t_prev). */
+   step and says with its numbers which one that is (k), how many there are (total), and what it does (t, t_prev), or the ms it lasts. */
 (() => {
   const FRAME_MS = 100, FILM_STEPS = 100;                // ms a step is shown; steps a whole film is played in at most
 
@@ -7,7 +7,7 @@
     mount(element, props, trigger, watch) {
       const root = element.querySelector(".player"), range = root.querySelector("input"), said = root.querySelector("output");
       const play = root.querySelector("[data-do=play]");
-      let total = 0, timer = null;
+      let total = 0, timer = null, lasts = FRAME_MS;
       const at = () => (props.value < 0 || props.value === null || props.value >= total ? total - 1 : props.value);
       const draw = () => {
         range.max = Math.max(0, total - 1);
@@ -29,7 +29,7 @@
           timer = setInterval(() => {
             go(at() + Math.max(1, Math.round(total / FILM_STEPS)));
             if (at() >= total - 1 || !root.checkVisibility()) pause();
-          }, FRAME_MS);
+          }, lasts);
           draw();
         },
       };
@@ -42,7 +42,8 @@
       range.addEventListener("input", () => { if (timer) pause(); go(Number(range.value)); });
       document.addEventListener(`live:${root.dataset.player}`, ({ detail: { numbers } }) => {
         total = numbers.total;
-        said.textContent = `${numbers.k + 1} / ${total}: t = ${numbers.t} → ${numbers.t_prev}`;
+        lasts = numbers.lasts ?? FRAME_MS;
+        said.textContent = `${numbers.k + 1} / ${total}` + ("t" in numbers ? `: t = ${numbers.t} → ${numbers.t_prev}` : "");
         draw();
       });
       watch("value", draw);

@@ -3,11 +3,13 @@
   const WAIT_MS = 250;                                   // of rest before the URL is written (Safari counts the writes)
   const PATIENCE_MS = 5000;                              // for the server's answer to an opening; then the tab goes on as it is
   const pending = new Map(), opening = new Map(), tabs = new Map();
-  let timer = null, selected = null, touched = false;                     // the page's own opening is no news for the URL
+  let timer = null, touched = false;                     // the page's own opening is no news for the URL
+  let loaded = false, inSight = playground.tab;          // the page stands; the tab the visitor looks at
+  let held = false;                                      // a hand on a picture moves some controls: those that tell are all that move
 
   /* What is known of a tab. moved: the places that changed at this moment; dragged: the one that alone did at the last. */
   const known = (tab) => tabs.get(tab)
-    || tabs.set(tab, { layout: null, values: null, opened: false, ready: false, moved: new Set(), dragged: null, gather: null }).get(tab);
+    || tabs.set(tab, { layout: null, values: null, opened: false, ready: false, moved: new Set(), dragged: null, trigger: null }).get(tab);
 
   function flush() {
     clearTimeout(timer);
@@ -38,32 +40,43 @@
 
   playground.state = {
     flush,
-    /* The tab is on the page; gather() has Gradio send the values of all its controls to `changed`. */
-    mount(tab, gather) { known(tab).gather = gather; },
-    /* The URL's query when a tab is opened for the first time, else null.
+    /* The tab is on the page, which happens when it first comes in sight; trigger() has Gradio send the values of all its
+       controls: "gather" to `changed`, "opening" to the server, which restores what the URL names. */
+    mount(tab, trigger) {
+      known(tab).trigger = trigger;
+      this.open();
+    },
+    /* The page stands: its events are heard. */
+    load() {
+      loaded = true;
+      this.open();
+    },
+    /* Open the tab in sight, if it was not yet. */
+    open() {
+      const tab = known(inSight);
+      if (!loaded || !tab.trigger || tab.opened) return;
+      tab.opened = true;
+      tab.trigger("opening");
+    },
+    /* The URL's query when a tab is opened.
        layout: {tab, fields: [[name, default, places]], views: [[name, [[parameter, places]]]]}; places index values. */
     opening(layout, values) {
-      const tab = known(layout.tab), query = new URLSearchParams(location.search);
-      const named = playground.tabs.includes(query.get("tab")) ? query.get("tab") : playground.tabs[0];
-      const shown = touched && selected ? selected : named;            // before the visitor's first touch the URL decides
-      tab.layout = layout;
-      if (layout.tab !== shown || tab.opened) return null;
-      tab.opened = true;
-      tab.values = values;
-      setTimeout(() => { if (!tab.ready) this.answered(layout.tab, tab.values); }, PATIENCE_MS);
-      return query.toString();
+      Object.assign(known(layout.tab), { layout, values });
+      setTimeout(() => { if (!known(layout.tab).ready) this.answered(layout.tab, known(layout.tab).values); }, PATIENCE_MS);
+      return location.search.slice(1);
     },
     /* The visitor went to another tab. */
     select(tab) {
-      selected = tab;
+      inSight = tab;
+      this.open();
       if (!touched) return;
       pending.set("tab", tab);
       flushSoon();
     },
-    /* The opening of a tab was answered (for one not in sight with nothing): from now on its changes count. */
+    /* The opening of a tab was answered: from now on its changes count. */
     answered(name, values) {
       const tab = known(name), given = new URLSearchParams(location.search);
-      tab.ready = tab.opened;
+      tab.ready = true;
       for (const [field, initial, places] of tab.layout.fields)
         if (initial === null && !given.has(`${name}.${field}`)) opening.set(`${name}.${field}`, text(pick(places, values)));
       this.changed(name, values);
@@ -76,29 +89,31 @@
       tab.values[place] = value;
       if (!tab.moved.size)
         setTimeout(() => {
-          const alone = tab.moved.size === 1 ? place : null, dragged = alone !== null && alone === tab.dragged;
+          const moved = [...tab.moved], alone = moved.length === 1 ? place : null, dragged = alone !== null && alone === tab.dragged;
           tab.moved.clear();
           tab.dragged = alone;
-          if (dragged || !tab.gather) this.changed(name, tab.values, alone);
-          else tab.gather();
+          if (held || dragged || !tab.trigger) this.changed(name, tab.values, moved);
+          else tab.trigger("gather");
         }, 0);
       tab.moved.add(place);
     },
-    /* These are now the values of a tab's controls: keep the URL and the live views in step. only: the place of the one that
-       has changed, where it is known. */
+    /* A hand is on a picture whose movement moves controls (true), or has left it (false). */
+    hold(hand) { held = hand; },
+    /* These are now the values of a tab's controls: keep the URL and the live views in step. only: the places of those that
+       have changed, where they are known. */
     changed(name, values, only = null) {
       const tab = known(name);
       tab.values = values;
       if (!tab.ready) return;                            // its controls are still coming up, with values of nobody's
       if (touched)
         for (const [field, initial, places] of tab.layout.fields) {
-          if (only !== null && !places.includes(only)) continue;
+          if (only && !places.some((place) => only.includes(place))) continue;
           const key = `${name}.${field}`, value = text(pick(places, values));
           pending.set(key, value === (initial ?? opening.get(key)) ? null : value);
         }
       flushSoon();
       for (const [view, parameters] of tab.layout.views) {
-        if (only !== null && !parameters.some(([, places]) => places.includes(only))) continue;
+        if (only && !parameters.some(([, places]) => places.some((place) => only.includes(place)))) continue;
         const query = new URLSearchParams(parameters.map(([key, places]) => [key, String(pick(places, values) ?? "")]));
         playground.live.view(view).ask(query.toString());
       }

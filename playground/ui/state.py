@@ -53,14 +53,15 @@ class State:
         script = f"(...values) => {{ playground.state.%s({tab}, values); return []; }}"
         for place, component in enumerate(components):
             component.change(None, component, None, js=f"(value) => {{ playground.state.moved({tab}, {place}, value); return []; }}", **SCRIPT)
-        all_of_them = gr.HTML(visible="hidden", html_template="", apply_default_css=False,
-                              js_on_load=f"playground.state.mount({tab}, () => trigger('gather'))")
-        all_of_them.gather(None, components, None, js=script % "changed", **SCRIPT)
+        whole = gr.HTML(visible="hidden", html_template="", apply_default_css=False,          # tells all of the tab's values
+                        js_on_load=f"playground.state.mount({tab}, trigger) /* 'gather', 'opening' */")
+        whole.gather(None, components, None, js=script % "changed", **SCRIPT)
         self.tab.select(None, None, None, js=f"() => {{ playground.state.select({tab}); return []; }}", **SCRIPT)
+        gr.context.Context.root_block.load(None, None, None, js="() => { playground.state.load(); return []; }", **SCRIPT)
 
         @guarded
         def restore(query: Any, *_: Any) -> list[Any]:
-            if not isinstance(query, str):                   # not the tab in sight
+            if not isinstance(query, str):                   # not of our script
                 return [gr.skip()] * len(outputs)
             try:
                 return opening(self.read(dict(parse_qsl(query, keep_blank_values=True))))
@@ -68,11 +69,10 @@ class State:
                 _warn(error)
                 return opening({})
 
-        page = gr.context.Context.root_block
         query = gr.JSON(visible=False)       # carries the URL's query from the script to the handler
         ask = f"(_, ...values) => [playground.state.opening({json.dumps(layout)}, values), ...values]"
-        gr.on([page.load, self.tab.select], restore, [query, *components], list(outputs), js=ask, show_progress="hidden",
-              concurrency_limit=None, api_visibility="private").then(                  # queued: warnings are sent that way alone
+        whole.opening(restore, [query, *components], list(outputs), js=ask, show_progress="hidden",
+                      concurrency_limit=None, api_visibility="private").then(                   # queued: warnings are sent that way alone
             None, components, None, js=script % "answered", queue=False, api_visibility="private")
 
     def read(self, query: Mapping[str, str]) -> dict[str, list[Any]]:

@@ -23,6 +23,23 @@ TEXT = {
     "player.back": ("One step back", "退一步"),
     "player.next": ("One step on", "进一步"),
     "player.last": ("To the last step", "到最后一步"),
+    "orbit.hint": (
+        "Drag to turn the camera; the wheel or two fingers come nearer, with Shift the wheel changes the field of view. "
+        "Arrow keys turn, + and − come nearer and go away, 0 goes back to the start.",
+        "拖动可转动相机；滚轮或双指可拉近拉远，按住 Shift 时滚轮改变视场角。方向键转动，+ 与 − 拉近拉远，0 回到初始视角。",
+    ),
+    "orbit.rate": ("pictures a second in motion", "张/秒（移动时）"),
+    "orbit.samples": ("samples per ray", "个采样点/光线"),
+    "orbit.browser": ("drawn by your browser", "由您的浏览器绘制"),
+    "orbit.server": ("drawn by the server", "由服务器绘制"),
+    "orbit.home": ("Back to the start", "回到初始视角"),
+    "orbit.to_server": ("Let the server draw", "改由服务器绘制"),
+    "orbit.to_browser": ("Let this browser draw", "改由此浏览器绘制"),
+    "keyframes.go": ("Go to this place", "转到该位置"),
+    "keyframes.earlier": ("One place earlier", "前移一位"),
+    "keyframes.later": ("One place later", "后移一位"),
+    "keyframes.out": ("Take it out", "移除"),
+    "keyframes.home": ("Start over", "恢复初始"),
     # the training panel
     "train.title": ("Train your own", "自己训练一个"),
     "train.try": (
@@ -40,6 +57,7 @@ TEXT = {
     ),
     "train.data": ("Data set", "数据集 (data set)"),
     "train.zip": ("Your pictures: a zip", "您的图片：zip"),
+    "train.scene": ("Your scene: a zip in Blender's format (transforms_train.json)", "您的场景：Blender 格式的 zip（transforms_train.json）"),
     "train.folder": ("… or a folder", "……或文件夹"),
     "train.taken": ("{images} pictures were read and fitted to {size}×{size} pixels.", "已读取 {images} 张图片，并调整为 {size}×{size} 像素。"),
     "train.time": ("Time", "时间"),

@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from ..core import checkpoints, inputs, jobs, runs
+from ..core import checkpoints, inputs, jobs, own, runs
 from ..core.errors import PlaygroundError, register
 from ..core.recipe import SECONDS
 from . import i18n, parts
@@ -44,6 +44,7 @@ RUNS_SHOWN = 24
 ACTIONS = ("stop", "resume", "same", "new", "delete")
 WORDS = ("queued", "running", "interrupted", "stopped", "finished", "failed", "left", "starts", "soon", "died",
          "stop", "resume", "same", "new", "use", "best", "download", "delete", "sure", "frame")
+USUAL = {"try": "train.try", "estimate": "train.estimate", "film": "train.word.film"}          # texts that a family may have its own of: `config.WORDS`
 
 
 register({
@@ -58,7 +59,7 @@ class Board(gr.HTML):
     """The runs of a family and the chosen one, whose name is its value. Events: `.change` when another one is chosen,
     `.act` with {"do", "run", "visitor"} for one of ACTIONS, `.use` with {"name", "visitor"}, `.measure` when first in sight."""
 
-    def __init__(self, family: str, **kwargs: Any) -> None:
+    def __init__(self, family: str, film: str, **kwargs: Any) -> None:
         words = "".join(f'<span data-word="{word}">{both(f"train.word.{word}")}</span>' for word in WORDS)
         super().__init__(
             value="", elem_id=f"{family}-board", apply_default_css=False,
@@ -71,7 +72,7 @@ class Board(gr.HTML):
                            f'<div class="film"><canvas role="img" aria-labelledby="{family}-film"></canvas><div class="reel">'
                            f'<button type="button" class="quiet play" aria-labelledby="{family}-film">▶</button>'
                            f'<input type="range" min="0" max="0" value="0" step="1" aria-labelledby="{family}-film"><output></output></div>'
-                           f'<p class="caption" id="{family}-film">{both("train.word.film")}</p></div>'
+                           f'<p class="caption" id="{family}-film">{both(film)}</p></div>'
                            '<div class="actions"></div></div></div>'),
             js_on_load="window.playground.training.mount(element, props, trigger, watch) /* 'act' 'use' 'measure' */", **kwargs)
 
@@ -85,19 +86,23 @@ class Panel:
 
     def __init__(self, family: str, config: ModuleType, picker: parts.Dropdown) -> None:
         self.family, self.config, self.picker = family, config, picker
+        self.words = {**USUAL, **getattr(config, "WORDS", {})}
         times = self.times()
         usual = "1m" if "1m" in times else times[0]
         first = config.PRESETS[usual]
         with gr.Accordion(t("train.title"), open=False, elem_id=f"{family}-training", elem_classes="section training") as self.fold:
-            gr.HTML(f'<p>{both("train.try")}</p>{_limits()}')
+            gr.HTML(f'<p>{both(self.words["try"])}</p>{_limits()}')
             with gr.Row():
                 with gr.Column(scale=3, min_width=280):
                     self.data = parts.Dropdown(list(config.DATASETS), value=config.DATASETS[0], label=t("train.data"), filterable=False,
                                                elem_id=f"{family}-data")
                     if config.OWN_SIZE:
+                        scene = own.kind(config) == "scene"
                         with gr.Row(elem_classes="controls"):
-                            self.zip = gr.UploadButton(t("train.zip"), file_types=[".zip"], size="sm", elem_id=f"{family}-zip")
-                            self.folder = gr.UploadButton(t("train.folder"), file_count="directory", size="sm", elem_id=f"{family}-folder")
+                            self.zip = gr.UploadButton(t("train.scene" if scene else "train.zip"), file_types=[".zip"], size="sm", elem_id=f"{family}-zip")
+                            self.uploads = [self.zip]
+                            if not scene:                     # a browser's folder comes without the sub-folders that a scene has
+                                self.uploads.append(gr.UploadButton(t("train.folder"), file_count="directory", size="sm", elem_id=f"{family}-folder"))
                     self.time = parts.Radio([(TIMES[time], time) for time in times], value=usual,
                                             label=t("train.time"), elem_id=f"{family}-time")
                     with gr.Accordion(t("train.knobs"), open=False, elem_classes="knobs"):
@@ -106,7 +111,7 @@ class Panel:
                     self.said = gr.HTML(f'<p class="estimate">{both("train.measuring")}</p>', elem_id=f"{family}-estimate")
                     self.start = gr.Button(t("train.start"), variant="primary", elem_id=f"{family}-start")
                 with gr.Column(scale=5, min_width=280):
-                    self.board = Board(family)
+                    self.board = Board(family, self.words["film"])
         self.own = gr.JSON(visible=False)                     # the token of the visitor's pictures
         self.visitor = gr.JSON(visible=False)                 # carries the browser's secret from the script to the handler
         self._wire()
@@ -161,7 +166,7 @@ class Panel:
         gr.on([self.data.input, self.time.input], **suit).then(**estimate)
         self.picker.focus(guarded(self.refresh), [self.picker, self.visitor], self.picker, js=WITH_VISITOR, **quick)
         if self.config.OWN_SIZE:
-            for button in (self.zip, self.folder):
+            for button in self.uploads:
                 button.upload(guarded(self.take), button, [self.data, self.own, self.said], show_progress="minimal",
                               api_visibility="private").success(**suit).then(**estimate)
         self.start.click(guarded(self.begin), [*self.settings, self.visitor], self.board, js=WITH_VISITOR, **quick)
@@ -195,7 +200,7 @@ class Panel:
             yield f'<p class="estimate refused">{i18n.spans(english, chinese)}</p>'
             return
         pictures = config.steps * getattr(config, "batch_size", 1)
-        yield f'<p class="estimate">{both("train.estimate", seconds=f"{measured.seconds(config.steps):.0f}", updates=f"{config.steps:,}", pictures=f"{pictures:,}", ms=f"{measured.update * 1e3:.1f}")}</p>'
+        yield f'<p class="estimate">{both(self.words["estimate"], seconds=f"{measured.seconds(config.steps):.0f}", updates=f"{config.steps:,}", pictures=f"{pictures:,}", ms=f"{measured.update * 1e3:.1f}")}</p>'
 
     def suit(self, data: Any, time: Any, seed: Any, own: Any, *knobs: Any) -> list[Any]:
         """The knobs as the family suits them to a data set and a time; one that a visitor has turned stays as it is."""
@@ -207,14 +212,14 @@ class Panel:
     def _suited(self, data: Any, time: Any, own: Any) -> Any:
         pictures = _pictures(own)
         if pictures is not None and data == pictures.name:
-            return self.config.suited(inputs.choice("time", time, self.times()), data, pictures.channels, pictures.to_train)
+            return self.config.suited(inputs.choice("time", time, self.times()), data, pictures.channels, pictures.train)
         return self.config.suited(inputs.choice("time", time, self.times()), inputs.choice("data set", data, self.config.DATASETS))
 
     def take(self, files: Any) -> list[Any]:
         """Look at a visitor's zip or folder; it becomes one more data set of this page."""
         if not files:
             return [gr.skip()] * 3
-        pictures = jobs.look(_one_zip(files), self.config.OWN_SIZE)
+        pictures = jobs.look(_one_zip(files), self.config.OWN_SIZE, own.kind(self.config))
         found = dataclasses.asdict(pictures)
         said = both("train.taken", images=f"{pictures.images:,}", size=self.config.OWN_SIZE)
         return [gr.update(choices=[*self.config.DATASETS, pictures.name], value=pictures.name), found, f'<p class="estimate">{said}</p>']
@@ -288,7 +293,7 @@ class Panel:
 
     def choices(self, chosen: Any, visitor: Any) -> list[str]:
         """The models in the tab's list: the shipped ones, those this visitor may see, and the chosen one."""
-        names = parts.checkpoint_names(self.family, visitor, getattr(self.config, "PICKED", {}), getattr(self.config, "FIRST", ""))
+        names = parts.checkpoint_names(self.family, visitor, *(getattr(self.config, name, usual) for name, usual in (("PICKED", {}), ("FIRST", ""), ("ASIDE", ()))))
         return names if chosen in names or not _exists(chosen) else [*names, chosen]
 
     def refresh(self, chosen: Any, visitor: Any) -> Any:
