@@ -134,16 +134,27 @@ def open_page(browser, request):
         page = context.new_page()
         page.asked, page.console_errors, page.crashes = [], [], []
         page.on("request", lambda asked: page.asked.append(asked.url))
-        page.on("console", lambda said: page.console_errors.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: page.console_errors.append(f"{said.text} {said.location['url']}") if said.type == "error" else None)
         page.on("pageerror", lambda crash: page.crashes.append(str(crash)))
         page.set_default_timeout(60_000)
         page.goto((base or request.getfixturevalue("server")) + path, wait_until="domcontentloaded")
         page.wait_for_selector(ready)
         return page
 
+    open_page.contexts = contexts
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(autouse=True)
+def _closed_after_the_test(request):
+    """The pages a test has opened: one left open goes on playing its films, and the next test is timed beside it."""
+    opened = request.getfixturevalue("open_page").contexts if "open_page" in request.fixturenames else []
+    before = len(opened)
+    yield
+    while len(opened) > before:
+        opened.pop().close()
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ from playground import families, page
 from playground.core import errors
 from playground.ui import i18n, live
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "vae-mnist"
 FRAME = f"/live/vae.decode?checkpoint={NAME}&z=0.5,-1,2"
@@ -54,7 +56,8 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def client(server):
-    with httpx.Client(base_url=server, timeout=60, headers={"accept-language": "en-US"}) as client:
+    # The server hangs up on a connection after 5 idle seconds, as httpx does: at the same moment a request would be lost.
+    with httpx.Client(base_url=server, timeout=60, headers={"accept-language": "en-US"}, limits=httpx.Limits(keepalive_expiry=1)) as client:
         yield client
 
 
@@ -202,14 +205,18 @@ DDPM = "ddpm-mnist"
 NOISE = {"checkpoint": DDPM, "seed": "1"}
 DRAW = {**NOISE, "y": "3"}
 DECIDE = {**DRAW, "sampler": "ddim", "steps": "5", "eta": "0", "guidance": "free", "scale": "1", "trunk": "", "hold": ""}
+FIELD = "nerf-lego"
+PATH = "35,30,4,40:125,30,4,40"
+LOOK = {"checkpoint": FIELD, "camera": "35,30,4,40"}
 VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"checkpoint": NAME, "seed": "1"}),
          ("vae.strips", {"checkpoint": NAME, "z": "1,2"}), ("vae.more", {"checkpoint": NAME, "z": "1,2"}),
-         ("vae.paths", {"checkpoint": NAME, "seed": "1"}), ("vae.encode", {"checkpoint": NAME, "x": DRAWING}),
+         ("vae.paths", {"checkpoint": NAME, "seed": "1"}), ("vae.encode", {"checkpoint": NAME, "x": DRAWING}), ("vae.examples", {"checkpoint": NAME}),
          ("vae.sheet", {"checkpoint": NAME}), ("vae.codes", {"checkpoint": NAME}), ("vae.place", {"checkpoint": NAME, "z": "1,2"}),
          ("vae.stepper", {"checkpoint": NAME, "x": DRAWING, "step": "4", "eps": "1"}),
          ("vae.posterior", {"checkpoint": NAME, "x": DRAWING, "move": "0,0.1", "widen": "1,0"}),
          ("vae.arithmetic", {"checkpoint": NAME, "z": "1,2", "trait": "5", "amount": "1"}),
          ("vae.palette", {"checkpoint": NAME, "seed": "1"}), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0.5,0.2"}),
+         ("vae.rate", {"x": DRAWING, "at": "1"}), ("vae.rate.all", {"x": DRAWING}), ("vae.rate.prior", {"seed": "1", "at": "-1"}),
          ("diffusion.grid", DRAW), ("diffusion.forward", {**NOISE, "x": DRAWING, "t": "300"}), ("diffusion.chain", {**NOISE, "x": DRAWING, "t": "300"}),
          ("diffusion.jump", {**NOISE, "x": DRAWING, "t": "30"}), ("diffusion.design", {**NOISE, "x": DRAWING, "schedule": "cosine", "T": "100"}),
          ("diffusion.reverse", {**DECIDE, "k": "3"}), ("diffusion.film", DECIDE), ("diffusion.tree", {**DECIDE, "kept": ""}),
@@ -217,11 +224,19 @@ VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"check
          ("diffusion.samplers", {**DRAW, "steps": "5", "pair": "ddpm,ddim", "wipe": "0.5"}),
          ("diffusion.scribble", {**DRAW, "x": DRAWING, "strength": "0.3"}), ("diffusion.fill", {**DRAW, "x": DRAWING, "hole": DRAWING}),
          ("diffusion.memory", DRAW), ("diffusion.bound", {**DRAW, "x": DRAWING, "t": "100"}), ("diffusion.training-step", {"checkpoint": DDPM, "y": "3", "x": DRAWING, "step": "4,0,0,0"}),
+         *((f"nerf.{view}", {**LOOK, **more}) for view, more in (
+             ("orbit", {"size": "100"}), ("ray", {"pixel": "0.5,0.5", "samples": "16", "planes": "-1.5,1.5", "draw": "0"}),
+             ("bias", {"pixel": "0.5,0.5", "samples": "16", "planes": "-1.5,1.5"}), ("directions", {"pixel": "0.5,0.5", "ignore": "yes"}), ("still", {}),
+             ("step", {"pixel": "0.5,0.5", "samples": "16", "planes": "-1.5,1.5", "target": "own", "colour": "#0072b2", "rate": "0.3", "steps": "1"}),
+             ("probe-scene", {"point": "0,0,0"}), ("holds", {"left": "colour", "right": "depth", "split": "0.3"}), ("slice", {"axis": "z", "position": "0.1"}), ("keep", {}))),
+         ("nerf.encoding", {"L": "3", "play": ""}), ("nerf.encoding.fields", {"camera": "35,30,4,40"}), ("nerf.count", {"at": "3"}), ("nerf.count.all", {"at": "3"}),
+         ("nerf.ring", {"checkpoint": FIELD, "shot": "1"}), ("nerf.shot", {"checkpoint": FIELD, "shot": "1"}), ("nerf.keys", {"checkpoint": FIELD, "keys": PATH}),
+         ("nerf.path", {"checkpoint": FIELD, "keys": PATH, "tension": "0.3", "frames": "8", "loop": "yes", "rate": "20", "size": "100", "k": "3"}), ("nerf.probe", {"checkpoint": FIELD, "point": "0,0,0", "looked": "0,0"}),
          ("diffusion.plane", {"set": "ring", "pt": "10", "play": ""}), ("diffusion.line", {"beta": "0.2", "ab": "0.9", "xt": "0", "x0": "1"})]
 TAKEN = {"1", "٣"}           # hostile values that are true seeds; and of other parameters also:
 ALSO_TAKEN = {
     "y": {""}, "x": {""}, "hole": {"", "A" * 523}, "trunk": {""}, "kept": {""}, "hold": {"", "0.5"}, "scale": {"0.5"}, "eta": {"0.5"}, "strength": {"0.5"}, "wipe": {"0.5"},
-    "k": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
+    "k": {"-1"}, "rate": {"0.5"}, "at": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
 }
 OPTIONAL = [("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
             ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.palette", {"checkpoint": NAME, "seed": "1"}, "a"), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0,0"}, "d"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]
@@ -251,7 +266,7 @@ def test_a_hostile_query_is_a_frame_or_one_sentence(client, view, query):
                 assert said.keys() == {"en", "zh"} and HAN.search(said["zh"]) and not HAN.search(said["en"])
                 assert clean(said["en"]) and clean(said["zh"])
         missing = client.get(f"/live/{view}", params={k: v for k, v in query.items() if k != key})
-        if view.startswith("diffusion.") and missing.status_code == 200:          # it has a usual value
+        if view.startswith(("diffusion.", "nerf.")) and missing.status_code == 200:          # it has a usual value
             assert missing.headers["content-type"] == "image/png"
         else:
             assert missing.status_code == 422 and clean(missing.json()["error"]["en"])
@@ -328,26 +343,55 @@ def refused(answer):
 SESSION = uuid.uuid4().hex   # one for all calls: for each new one Gradio lays out the whole page
 
 
-def join(client, index, data, **headers):
-    """Call a function through the queue, as the page does; ("error", its text) or ("done", what came back), or ("refused", status)."""
-    asked = client.post("/gradio_api/queue/join", headers={"content-type": "application/json", **headers},
-                        content=dumps({"data": data, "fn_index": index, "session_hash": SESSION, "event_data": None}))
-    if asked.status_code != 200:
-        assert refused(asked), asked.text[:300]
-        return "refused", asked.status_code
-    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": SESSION}) as events:
+AT_ONCE = 8                  # calls that wait in Gradio's line together; its line holds 16
+
+
+BEATS = 20                   # heartbeats without an answer, one every 15 s, after which the answer is lost
+
+
+def stream(client, path, **query):
+    """The lines of a stream, to its very end: Gradio drops the calls of a session whose stream is hung up on, later ones too."""
+    silent = 0
+    with client.stream("GET", path, params=query) as events:
         for line in events.iter_lines():
+            silent = silent + 1 if "heartbeat" in line else silent if not line or line == "data: null" else 0
+            assert silent < BEATS, f"{path}: {silent} heartbeats and no answer"
+            yield line
+
+
+def calls(client, index, every):
+    """Call a function through the queue, as the page does, with each of the lists of inputs; for each ("error", its text) or
+    ("done", what came back), or ("refused", status). Some at once: most of a call's time is waiting for its turn."""
+    said = {}
+    for start in range(0, len(every), AT_ONCE):
+        waiting = {}
+        for place, data in enumerate(every[start:start + AT_ONCE], start):
+            asked = client.post("/gradio_api/queue/join", headers={"content-type": "application/json"},
+                                content=dumps({"data": data, "fn_index": index, "session_hash": SESSION, "event_data": None}))
+            if asked.status_code == 200:
+                waiting[asked.json()["event_id"]] = place
+            else:
+                assert refused(asked), asked.text[:300]
+                said[place] = "refused", asked.status_code
+        if not waiting:
+            continue
+        for line in stream(client, "/gradio_api/queue/data", session_hash=SESSION):
             if '"process_completed"' in line:
                 done = json.loads(line.removeprefix("data:"))
-                return ("done", done["output"]["data"]) if done["success"] else ("error", done["output"].get("error"))
-    raise AssertionError("the stream ended without an answer")
+                place = waiting.pop(done["event_id"])
+                said[place] = ("done", done["output"]["data"]) if done["success"] else ("error", done["output"].get("error"))
+        assert not waiting, "the stream ended without an answer"
+    return [said[place] for place in range(len(every))]
+
+
+def join(client, index, data):
+    return calls(client, index, [data])[0]
 
 
 def test_every_function_answers_hostile_values_with_one_sentence(client, endpoints):
     ours = {errors.registered()["page.ours"][0]}
     for index, count, name in endpoints:
-        for value_name, value in HOSTILE.items():
-            kind, said = join(client, index, [value] * count)
+        for value_name, (kind, said) in zip(HOSTILE, calls(client, index, [[value] * count for value in HOSTILE.values()])):
             where = f"function {index} ({name}), all inputs {value_name}: {said}"
             assert kind in ("done", "error", "refused"), where
             if kind == "error":
@@ -362,21 +406,18 @@ def test_one_hostile_value_among_good_ones_is_answered_with_one_sentence(client,
     ours = {errors.registered()["page.ours"][0]}
     hostile = cycle(HOSTILE.items())
     for index, count, name in endpoints:
-        for position in range(min(count, 4)):
-            for good in (NAME, 0):
-                for _ in range(8):
-                    value_name, value = next(hostile)
-                    kind, said = join(client, index, [NAME, *[good] * (count - 1)][:position] + [value] + [0] * (count - position - 1))
-                    if kind == "error":
-                        assert said and said not in ours, f"function {index} ({name}), input {position} {value_name}: {said}"
-                        clean(said)
+        tried = [(position, *next(hostile), good) for position in range(min(count, 4)) for good in (NAME, 0) for _ in range(8)]
+        every = [[NAME, *[good] * (count - 1)][:position] + [value] + [0] * (count - position - 1) for position, _, value, good in tried]
+        for (position, value_name, *_), (kind, said) in zip(tried, calls(client, index, every)):
+            if kind == "error":
+                assert said and said not in ours, f"function {index} ({name}), input {position} {value_name}: {said}"
+                clean(said)
 
 
 def test_a_wrong_number_of_inputs_is_refused_in_one_sentence(client, endpoints):
     for index, count, name in endpoints:
-        for data in ([], [0] * (count + 40)):
-            kind, said = join(client, index, data)
-            assert kind in ("done", "refused") or clean(said), f"function {index} ({name}) with {len(data)} of {count}"
+        for kind, said in calls(client, index, [[], [0] * (count + 40)]):
+            assert kind in ("done", "refused") or clean(said), f"function {index} ({name})"
 
 
 @pytest.mark.parametrize("data", [None, "text", {"a": 1}, 5])
@@ -394,7 +435,7 @@ def test_a_function_that_is_not_there_is_refused(client, route, index):
 def test_the_direct_route_says_the_same_sentence(client, endpoints):
     for index, count, name in endpoints:
         answer = client.post("/gradio_api/run/predict", content=dumps({
-            "data": ["vae-nowhere", *[-1] * (count - 1)][:count], "fn_index": index, "session_hash": uuid.uuid4().hex}))
+            "data": ["vae-nowhere", *[-1] * (count - 1)][:count], "fn_index": index, "session_hash": SESSION}))
         assert answer.status_code == 200 or refused(answer), f"function {index} ({name})"
 
 
@@ -404,9 +445,24 @@ NAMED = [                    # (endpoint, good arguments, the argument that is a
     ("vae_encode", [NAME, DRAWING], 1),
     ("vae_prior", [NAME, 3, 0], 2),
     ("vae_sheet", [NAME, [0.5, -1]], 1),
+    ("vae_beta", [4, DRAWING], 1),
     ("vae_train", ["glyphs", "10s", 3, {"network": "mlp", "latent": 2}, VISITOR], 3),
     ("vae_runs", [VISITOR], 0),
     ("vae_steer", ["vae-glyphs-10s-00000000", "stop", VISITOR], 1),
+    ("nerf_render", [FIELD, [35, 30, 4, 40], 100], 1),
+    ("nerf_ray", [FIELD, [35, 30, 4, 40], [0.6, 0.4], 16, [-1.5, 1.5], 0], 4),
+    ("nerf_train_ray", [FIELD, [35, 30, 4, 40], [0.6, 0.4], 16, [-1.5, 1.5], "#0072b2", 0.3, 1], 6),
+    ("nerf_directions", [FIELD, [35, 30, 4, 40], [0.6, 0.4]], 2),
+    ("nerf_probe", [FIELD, [0, 0, 0], [35, 30]], 1),
+    ("nerf_encoding", [2], 0),
+    ("nerf_views", [8], 0),
+    ("nerf_slice", [FIELD, "z", 0.1], 2),
+    ("nerf_shot", [FIELD, 3], 1),
+    ("nerf_path", [[[35, 30, 4, 40], [125, 30, 4, 40]], 8, 0.5, True], 1),
+    ("nerf_keep", [FIELD, [35, 30, 4, 40]], 1),
+    ("nerf_train", ["solids", "10s", 3, {"size": 16}, VISITOR], 3),
+    ("nerf_runs", [VISITOR], 0),
+    ("nerf_steer", ["nerf-solids-10s-00000000", "stop", VISITOR], 1),
     ("diffusion_sample", [DDPM, 3, "4", 2], 2),
     ("diffusion_noise", [DDPM, DRAWING, 0, 300], 1),
     ("diffusion_bound", [DDPM, DRAWING, 0, "3", 100], 4),
@@ -418,13 +474,13 @@ NAMED = [                    # (endpoint, good arguments, the argument that is a
 ]
 
 
-def call(client, name, data, **headers):
+def call(client, name, data, session=SESSION, **headers):
     headers = {"content-type": "application/json", **headers}
-    asked = client.post(f"/gradio_api/call/{name}", content=dumps({"data": data}), headers=headers)
+    asked = client.post(f"/gradio_api/call/{name}", content=dumps({"data": data, "session_hash": session}), headers=headers)
     if asked.status_code != 200:
         return "refused", asked.status_code
-    told = client.get(f"/gradio_api/call/{name}/{asked.json()['event_id']}").text
-    kind, data = re.search(r"event: (\w+)\ndata: (.*)", told).groups()
+    told = "\n".join(stream(client, f"/gradio_api/call/{name}/{asked.json()['event_id']}"))
+    kind, data = re.search(r"event: (?!heartbeat)(\w+)\ndata: (.*)", told).groups()
     return kind, json.loads(data)
 
 
@@ -515,7 +571,7 @@ def test_bodies_that_are_no_json_are_refused(client):
 
 def test_twenty_visitors_at_once_all_get_their_own_answer(client):
     def visit(i):
-        return call(client, "vae_decode", [NAME, [i / 10]])
+        return call(client, "vae_decode", [NAME, [i / 10]], session=uuid.uuid4().hex)     # two streams of one session take each other's answers
 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(visit, range(20)))

@@ -20,13 +20,15 @@ import torch
 
 from playground import __main__ as cli
 from playground import families, page, worker
-from playground.core import card, checkpoints, datasets, device, jobs, recipe, runs
+from playground.core import card, checkpoints, datasets, device, jobs, recipe, runs, scenes
 from playground.core.errors import PlaygroundError
 from playground.ui import i18n
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("config", "model", "maths", "sample", "train", "evaluate", "tab", "text")
-OPTIONAL = ("toy",)          # and views/, a folder
+OPTIONAL = ("toy", "shapes", "voxels", "bake")         # and views/, a folder
 OFFERS = {                   # part -> function -> its parameters
     "config": {"suited": ["preset", "dataset", "channels", "images"]},
     "train": {"init": ["config"], "batches": ["config", "start"], "train": ["config", "state", "batches"],
@@ -133,8 +135,10 @@ def small(module):
     """The recipe's shortest training on a set that needs no file."""
     config = module.PRESETS.get("10s", module.TrainConfig())
     changes = {"steps": 3, "seed": 5}
-    if config.dataset not in datasets.BUILT_IN:
+    if config.dataset not in (*datasets.BUILT_IN, *scenes.BUILT_IN):
         changes["dataset"] = "glyphs"
+    if hasattr(config, "size"):
+        changes["size"] = 24                                  # pixels a side of a scene's pictures
     if hasattr(config, "batch_size"):
         changes["batch_size"] = 8
     return dataclasses.replace(config, **changes)
@@ -410,18 +414,18 @@ def copy_of_the_repository(folder, name):
     return folder
 
 
-def contract_tests(folder):
-    """Run them in the copy; returns (all passed, what pytest said)."""
+def contract_tests(folder, name):
+    """Run them in the copy, the recipes and pictures of the family `name` alone; returns (all passed, what pytest said)."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_families.py", "tests/test_imports.py",
-         "tests/test_text.py", "-k", "not sixth_family"],
+         "tests/test_text.py", "-k", f"not sixth_family and ({name} or not (recipe or draws_the_picture))"],
         cwd=folder, capture_output=True, text=True, timeout=900, env={**os.environ, "PYTHONPATH": str(folder), "CI": ""})
     return done.returncode == 0, done.stdout[-6000:]
 
 
 @pytest.mark.slow
 def test_a_sixth_family_is_one_more_folder(tmp_path):
-    passed, said = contract_tests(copy_of_the_repository(tmp_path, "sixth"))
+    passed, said = contract_tests(copy_of_the_repository(tmp_path, "sixth"), "sixth")
     assert passed, said
 
 
@@ -438,7 +442,7 @@ def test_what_a_sixth_family_forgets_is_named(tmp_path):
     readme = folder / "README.md"
     readme.write_text(readme.read_text("utf-8").replace("  sixth/", "  seventh/"), "utf-8")
     shutil.rmtree(folder / "checkpoints/sixth-mnist")
-    passed, said = contract_tests(folder)
+    passed, said = contract_tests(folder, "sixth")
     assert not passed
     for forgotten in ("test_a_family_has_each_part_and_each_part_says_what_it_is[evaluate-sixth]",
                       "test_a_family_has_each_part_and_each_part_says_what_it_is[sample-sixth]",

@@ -24,13 +24,16 @@ WITHIN = {
     "text": set(),
     "config": set(),
     "maths": set(),
-    "model": {"config", "maths"},
-    "train": {"config", "maths", "model"},
+    "voxels": {"config", "maths"},                                # one of two kinds of a family's model, where each is long
+    "shapes": {"maths"},                                          # points and triangles: other ways to keep what a model holds
+    "model": {"config", "maths", "voxels"},
+    "train": {"config", "maths", "model", "voxels"},
     "sample": {"config", "maths", "model", "train"},
     "evaluate": {"config", "maths", "model", "train", "sample"},
+    "bake": {"config", "maths", "model"},                         # packs a model for the visitor's browser
     "toy": {"config", "maths", "model", "train"},                 # small enough to be trained by the server itself
-    "views": {"config", "maths", "model", "train", "sample", "evaluate", "toy", "views"},          # of a tab with many: a folder, a file each
-    "tab": {"text", "config", "maths", "model", "train", "sample", "evaluate", "views"},
+    "views": {"config", "maths", "model", "train", "sample", "evaluate", "toy", "shapes", "bake", "views"},          # of a tab with many: a folder, a file each
+    "tab": {"text", "config", "maths", "model", "train", "sample", "evaluate", "bake", "views"},
     "__init__": set(),
 }
 

@@ -14,11 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
+import blender
 import toy
 from playground import worker
 from playground.__main__ import main
-from playground.core import checkpoints, datasets, device, files, jobs, runs
+from playground.core import checkpoints, datasets, device, files, jobs, runs, scenes
 from playground.core.errors import PlaygroundError
+
+pytestmark = pytest.mark.alone
 
 RUN = "toy-noise-10s-s0"
 
@@ -298,6 +301,28 @@ def test_pictures_that_cannot_be_used_are_one_sentence_and_no_run(own, tmp_path,
     monkeypatch.delattr(toy, "OWN_SIZE")
     assert "cannot train on a folder or zip" in refused(capsys, "train", "toy", "--preset", "10s", "--dataset", "My Pets.zip")
     assert not runs.all_runs()
+
+
+def test_a_scene_s_zip_and_folder_are_data_sets_of_a_recipe_that_learns_from_scenes(tmp_path, monkeypatch, capsys):
+    def batches(config, start):
+        images = scenes.load(config.dataset, 8).train.images.float().mean(3)[:, None] / 255
+        while True:
+            yield images
+
+    monkeypatch.setattr(toy, "OWN", "scene", raising=False)
+    monkeypatch.setattr(toy, "OWN_SIZE", 8, raising=False)
+    monkeypatch.setattr(toy, "batches", batches)
+    monkeypatch.setattr(scenes, "_own", {})
+    blender.zipped(tmp_path / "Desk 2.zip", blender.scene())
+    blender.folder(tmp_path / "desk", blender.scene())
+    assert main(["train", "toy", "--preset", "10s", "--dataset", "Desk 2.zip"]) == 0
+    assert main(["train", "toy", "--preset", "10s", "--dataset", "./desk"]) == 0
+    same = [(checkpoints.runs_dir() / f"toy-my-{name}-10s-s0/checkpoint/weights.safetensors").read_bytes() for name in ("desk-2", "desk")]
+    assert same[0] == same[1] and not list(checkpoints.runs_dir().rglob("pictures.safetensors"))
+    (tmp_path / "desk/train/r_3.png").unlink()
+    capsys.readouterr()
+    assert "1 of the 6 pictures" in refused(capsys, "train", "toy", "--preset", "10s", "--dataset", "./desk", "--out", "again")
+    assert not (tmp_path / "again").exists()
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What the browser tests see and do: pixels and numbers on the page, a finger on a slider."""
 
+import base64
 import io
 import itertools
 import math
@@ -32,14 +33,19 @@ COUNT_IMAGES = """() => { window.redraws = 0; const image = document.querySelect
     }).observe(image, { subtree: true, childList: true, attributes: true }) }"""
 
 
-def redraws_beside_an_ordinary_image(live, knob: str, view: str, ordinary, ordinary_knob: str) -> tuple[float, float, str]:
+def drag_a_knob(page, selector: str, seconds: float) -> float:
+    """DRAG it; the events a second that came about."""
+    return page.evaluate(DRAG, [selector, seconds])
+
+
+def redraws_beside_an_ordinary_image(live, knob: str, view: str, ordinary, ordinary_knob: str, *, drag=drag_a_knob,
+                                     seconds: float = 2, slices: int = 8) -> tuple[float, float, str]:
     """Redraws a second of a live view while its knob is dragged, those of the same handler behind a gr.Image, and a sentence.
 
     No view can redraw twice as often as one that all but follows the finger: on a machine so quick, both pages' processors are
     slowed down alike, until the finger is four times as quick as the ordinary page. In turns, the best of many short slices, so
     that each side finds a quiet moment.
     """
-    seconds, slices = 2, 5
     ordinary.wait_for_function("document.querySelector('#baseline img')?.complete")
     ordinary.evaluate(COUNT_IMAGES)
     sides = {"live view": (live, knob, f"playground.live.view('{view}').frames"), "gr.Image": (ordinary, ordinary_knob, "redraws")}
@@ -51,7 +57,7 @@ def redraws_beside_an_ordinary_image(live, knob: str, view: str, ordinary, ordin
         side.bring_to_front()
         throttles[name].send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
         before = side.evaluate(count)
-        events = side.evaluate(DRAG, [knob, seconds])
+        events = (drag if side is live else drag_a_knob)(side, knob, seconds)
         redraws = (side.evaluate(count) - before) / seconds
         throttles[name].send("Emulation.setCPUThrottlingRate", {"rate": 1})
         side.wait_for_timeout(500)                            # what is still under way takes nothing from the other side
@@ -72,7 +78,7 @@ def wait_for_frames(page, *views: str, after: dict[str, int] | None = None) -> N
     """Until each view has drawn (more than `after` of) its frames and no request of it is under way."""
     for view in views:
         page.wait_for_function(
-            "([name, n]) => { const v = window.playground?.live?.view(name); return v && v.frames > n && !v.inFlight && v.wanted === null }",
+            "([name, n]) => { const v = window.playground?.live?.view(name); return v && v.frames > n && !v.inFlight && v.wanted === null && !v.resting }",
             arg=[view, (after or {}).get(view, 0)], timeout=WAIT)
 
 
@@ -85,12 +91,15 @@ def numbers(page, view: str) -> dict:
     return page.evaluate("name => playground.live.view(name).numbers", view)
 
 
+def rgba(page, selector: str) -> np.ndarray:
+    """What a canvas shows, (H, W, 4) uint8. As a PNG: a million numbers take the browser's protocol seconds."""
+    png = page.evaluate("selector => document.querySelector(selector).toDataURL('image/png')", selector).partition(",")[2]
+    return np.array(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA"))
+
+
 def pixels(page, selector: str) -> np.ndarray:
     """What a canvas shows, (H, W) uint8 of its red channel."""
-    width, height, data = page.evaluate(
-        """selector => { const c = document.querySelector(selector);
-           return [c.width, c.height, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)] }""", selector)
-    return np.array(data, np.uint8).reshape(height, width, 4)[..., 0]
+    return rgba(page, selector)[..., 0]
 
 
 def fetched(page, path: str) -> np.ndarray:

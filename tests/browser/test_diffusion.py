@@ -240,10 +240,10 @@ def test_who_leaves_frees_the_device_within_a_second_and_two_get_on_together(vis
     reached = lambda page: numbers(page, "diffusion.reverse")["reached"]          # noqa: E731
     before = reached(first), reached(second)
     first.goto(f"{server}/playground.js")                     # gone
-    time.sleep(1.5)
+    time.sleep(4)                                             # long beside the second that is promised
     answer = second.request.get(f"{server}/live/diffusion.reverse?checkpoint=ddpm-mnist&seed=11&y=any&sampler=ddpm&steps=1000&k=0")
     alone, watched = json.loads(answer.headers["x-numbers"])["reached"] - before[0], reached(second) - before[1]
-    assert alone < 0.7 * watched or alone < 20, f"{alone} steps for nobody, {watched} for somebody"
+    assert alone < 0.5 * watched or alone < 20, f"{alone} steps for nobody, {watched} for somebody"
     until(second, "diffusion.reverse", "n.reached === 1000")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser.screen import DRAG, WAIT, drag, frames, numbers, pixels, slider, wait_for_frames
+from browser.screen import DRAG, WAIT, drag, frames, numbers, pixels, rgba, slider, wait_for_frames
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -107,14 +107,6 @@ def delete(page, name: str) -> None:
     page.wait_for_function("name => !playground.training.board('vae')?.runs.some(run => run.name === name)", arg=name, timeout=60_000)
 
 
-def drawn(page, selector: str) -> np.ndarray:
-    """All four channels of a canvas."""
-    width, height, data = page.evaluate(
-        """selector => { const c = document.querySelector(selector);
-           return [c.width, c.height, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)] }""", selector)
-    return np.array(data, np.uint8).reshape(height, width, 4)
-
-
 def worker_of(folder: Path) -> int:
     """The process that trains a run: the worker that has its lock open."""
     for process in Path("/proc").glob("[0-9]*"):
@@ -143,7 +135,7 @@ def test_a_run_started_by_a_click_is_watched_to_its_end_and_used_without_a_reloa
     assert re.fullmatch(r"vae-glyphs-10s-[0-9a-f]{8}", name)
     wait_for_frames_of_film(page, 3)
     wait_for_the_film(page)
-    first = drawn(page, FILM)
+    first = rgba(page, FILM)
     begun = page.evaluate("playground.training.board('vae').lines.length")
     wait_for_state(page, name, "finished")
     page.wait_for_function("n => playground.training.board('vae').lines.at(-1)?.step >= n", arg=1)
@@ -151,8 +143,8 @@ def test_a_run_started_by_a_click_is_watched_to_its_end_and_used_without_a_reloa
     assert len(lines) > begun and lines[-1]["loss"] < 0.7 * lines[0]["loss"]
     assert abs(lines[-1]["step"] - updates) <= 0.5 * updates, "what was said before the click"
     page.wait_for_timeout(600)
-    assert np.abs(drawn(page, FILM).astype(int) - first).mean() > 5, "noise has become digits"
-    assert (drawn(page, CURVE)[..., 3] > 0).any(axis=0).mean() > 0.8, "a curve from end to end"
+    assert np.abs(rgba(page, FILM).astype(int) - first).mean() > 5, "noise has become digits"
+    assert (rgba(page, CURVE)[..., 3] > 0).any(axis=0).mean() > 0.8, "a curve from end to end"
 
     before = pixels(page, DECODED)
     n = frames(page, "vae.decode")
@@ -184,20 +176,20 @@ def test_the_film_is_scrubbed_and_played_and_the_marker_follows_on_the_curve(vis
     wait_for_state(page, name, "stopped")
     wait_for_the_film(page)
     reel = page.locator("#vae-board .reel input")
-    last, curve = drawn(page, FILM), drawn(page, CURVE)
+    last, curve = rgba(page, FILM), rgba(page, CURVE)
     reel.focus()
     page.keyboard.press("Home")
     page.wait_for_function("document.querySelector('#vae-board .reel output').innerText.trim().endsWith(' 0')")
     page.wait_for_timeout(400)
-    assert np.abs(drawn(page, FILM).astype(int) - last).mean() > 5
-    assert np.abs(drawn(page, CURVE).astype(int) - curve).max() > 50, "the marker has moved"
+    assert np.abs(rgba(page, FILM).astype(int) - last).mean() > 5
+    assert np.abs(rgba(page, CURVE).astype(int) - curve).max() > 50, "the marker has moved"
     board = "playground.training.board('vae')"
     asked = page.evaluate(f"fetch({board}.url('/{name}/film/0'), {{headers: {{'X-Visitor': playground.training.visitor}}}}).then(r => r.ok)")
     assert asked
     page.locator("#vae-board .play").click()
     page.wait_for_function(f"{board}.at === {board}.frames.length - 1 && !{board}.playing", timeout=WAIT)
     page.wait_for_timeout(300)
-    np.testing.assert_array_equal(drawn(page, FILM), last)
+    np.testing.assert_array_equal(rgba(page, FILM), last)
     page.locator(CURVE).scroll_into_view_if_needed()
     box = page.locator(CURVE).bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.06, box["y"] + 60)
@@ -238,7 +230,7 @@ def test_again_from_the_same_initial_weights_opens_on_the_same_first_frame_and_n
         wait_for_state(page, names[what], "stopped", "finished")
         page.evaluate("playground.training.board('vae').show(0)")
         page.wait_for_timeout(500)
-        first_frames[what] = drawn(page, FILM)
+        first_frames[what] = rgba(page, FILM)
     np.testing.assert_array_equal(first_frames["same"], first_frames[None])
     assert np.abs(first_frames["new"].astype(int) - first_frames[None]).mean() > 1
     for name in names.values():
@@ -366,7 +358,7 @@ def test_the_emoji_zip_becomes_a_data_set_and_a_model_in_colour(visit, host):
     act(page, "use")
     wait_for_frames(page, "vae.decode", after={"vae.decode": n})
     page.wait_for_function("document.querySelector('#live-vae-decode canvas').width === 32", timeout=WAIT)
-    colours = drawn(page, DECODED)[..., :3].astype(int)
+    colours = rgba(page, DECODED)[..., :3].astype(int)
     assert colours.std() > 5 and np.abs(colours[..., 0] - colours[..., 2]).mean() > 1
     assert not list((host.out.parent / "runs" / name).glob("pictures*")), "the pictures go when the run has ended"
     delete(page, name)

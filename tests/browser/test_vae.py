@@ -180,13 +180,15 @@ def test_the_formulas_hold_with_the_numbers_shown(visit):
         (shown("mu_squared") + shown("sigma_squared") - shown("latent") - shown("log_sigma_squared")) / 2, abs=0.11)
     assert shown("bound") >= shown("elbo")
     assert shown("gap") == pytest.approx(shown("bound") - shown("elbo"), abs=0.11)
+    z, mu, sigma, eps = (float(page.inner_text(f".formulas [data-eps='{name}']").replace("−", "-")) for name in ("z", "mu", "sigma", "eps"))
+    assert sigma > 0 and z == pytest.approx(mu + sigma * eps, abs=0.05)
 
 
 @pytest.mark.parametrize("digit", [1, 8])
 def test_an_example_is_drawn_and_encoded(visit, digit):
     page = visit()
     n = frames(page, "vae.encode")
-    page.get_by_role("button", name=str(digit), exact=True).click()
+    page.locator(f"#live-vae-examples [data-tile='{digit}']").click()
     wait_for_frames(page, "vae.encode", after={"vae.encode": n})
     seen, restored = (pixels(page, f"#live-vae-encode [data-tile='{i}'] canvas") / 255.0 for i in range(2))
     assert np.corrcoef(seen.ravel(), restored.ravel())[0, 1] > 0.7
@@ -195,7 +197,7 @@ def test_an_example_is_drawn_and_encoded(visit, digit):
 def test_the_url_restores_every_control_for_another_visitor(visit):
     page = visit()
     drag(page, slider(page, 4), to=0.2)
-    page.get_by_role("button", name="5", exact=True).click()
+    page.locator("#live-vae-examples [data-tile='5']").click()
     page.wait_for_timeout(1500)
     drag(page, slider(page, 6), to=0.8)
     page.wait_for_timeout(1000)
@@ -321,6 +323,22 @@ def test_under_a_slider_stands_what_it_would_give_with_the_others_where_they_are
         code = [*z[:2], value, *z[3:]]
         given = fetched(page, f"/live/vae.decode?checkpoint=vae-mnist&z={','.join(map(str, code))}")
         assert np.abs(foreseen(page, 3)[column].astype(int) - given).max() <= 1
+
+
+def test_what_stands_under_the_sliders_outlives_a_model_with_fewer_of_them(visit):
+    page = visit()
+    wait_for_frames(page, "vae.strips")
+    seen = lambda: [page.locator(f"#vae-z{i} canvas").count() for i in range(1, 9)]           # noqa: E731
+    assert seen() == [1] * 8
+    before = foreseen(page, 3)
+    for name, count in (("vae-mnist-2d", 2), ("vae-mnist", 8)):
+        page.get_by_label("Model", exact=True).first.click()
+        page.get_by_role("option", name=name, exact=True).first.click()
+        page.wait_for_function("count => document.querySelectorAll('.sliders .foresight').length === count", arg=count)
+        wait_for_frames(page, "vae.strips")
+        assert seen() == [1] * count + [0] * (8 - count)
+        assert page.locator(".foresight:visible").count() == count
+    assert np.abs(foreseen(page, 3).astype(int) - before).mean() < 20 and foreseen(page, 3).std() > 20, "drawn again"
 
 
 def test_a_click_on_a_picture_under_a_slider_takes_its_value(visit):

@@ -67,6 +67,9 @@ def test_the_arrow_keys_and_the_plane_move_the_same_cursor(visit):
     until(page, "vae.place", "Math.abs(n.z[0] - 1.5) < 0.05 && Math.abs(n.z[1]) < 0.05")
     page.keyboard.press("ArrowUp")
     until(page, "vae.place", "Math.abs(n.z[1] - 0.12) < 0.03")
+    for _ in range(5):                                        # quicker than the pictures come: none is lost
+        page.keyboard.press("ArrowLeft")
+    until(page, "vae.place", "Math.abs(n.z[0] - 0.9) < 0.05")
     page.wait_for_function("new URL(location).searchParams.has('vae.plane')")
     there = numbers(page, "vae.place")["z"]
     again = visit("vae-sheet", "vae.place", query="&" + urlsplit(page.url).query.partition("&")[2])
@@ -152,6 +155,26 @@ def test_the_palette_s_cursor_blends_and_a_kept_corner_stays(visit):
     page.click("#vae-keep-top-left")
     until(page, "vae.blend", f"Math.abs(n.z[0] - {slider_values(page)[0]}) < 0.05 && Math.abs(n.z[1] - {slider_values(page)[1]}) < 0.05")
     page.wait_for_function("new URL(location).searchParams.get('vae.corner1')")
+
+
+def test_beta_slides_along_the_curve_and_warns_of_collapse(visit):
+    page = visit("vae-rate", "vae.rate", "vae.rate.all", "vae.rate.prior")
+    first, curve = numbers(page, "vae.rate"), "#vae-rate canvas[data-lines]"
+    assert first["beta"] == 1 and page.locator("#vae-rate .choices .chosen").get_attribute("data-values") == "0"
+    seen, drawn, plotted = (pixels(page, each).astype(int) for each in ("#live-vae-rate [data-tile='1'] canvas", "#live-vae-rate-prior [data-tile='0'] canvas", curve))
+    drag(page, page.locator("#vae-rate-at input[type=range]"), to=1)
+    until(page, "vae.rate", "n.beta === 8")
+    wait_for_frames(page, "vae.rate", "vae.rate.prior")
+    last = numbers(page, "vae.rate")
+    assert last["rate"] < first["rate"] and last["distortion"] > first["distortion"] and last["rates"] == first["rates"]
+    restored = pixels(page, "#live-vae-rate [data-tile='1'] canvas").astype(int)
+    assert np.abs(restored - seen).mean() > 3 and np.abs(pixels(page, "#live-vae-rate-prior [data-tile='0'] canvas").astype(int) - drawn).mean() > 3
+    assert np.abs(pixels(page, curve).astype(int) - plotted).max() > 50, "the point has moved"
+    np.testing.assert_array_equal(pixels(page, "#vae-rate .choices canvas:nth-of-type(6)"), restored)
+    assert page.locator("#vae-rate .warning").is_visible() and last["collapsed"] in page.inner_text("#vae-rate .warning")
+    page.locator("#vae-rate .choices canvas").first.click()
+    until(page, "vae.rate", "n.beta === 0.25 && !n.collapsed")
+    page.wait_for_function("new URL(location).searchParams.get('vae.rate') === '-2' && !document.querySelector('#vae-rate .warning').checkVisibility()")
 
 
 def test_an_uploaded_picture_is_encoded_until_the_visitor_draws(visit, tmp_path):

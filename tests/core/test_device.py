@@ -155,3 +155,14 @@ def test_gradients_are_off_inside_and_stay_on_outside(executor):
 
 def test_arguments_are_passed_on(executor):
     assert executor.run(lambda *args, **kwargs: (args, kwargs), 1, two=2) == ((1,), {"two": 2})
+
+
+def test_bfloat16_is_used_only_where_it_is_asked_for_and_computed_in(monkeypatch):
+    from playground.core import device
+
+    for has in (True, False):
+        monkeypatch.setattr(device, "_computes_bf16", lambda: has)
+        for precision in ("bf16", "fp32"):
+            with device.autocast("cpu", precision):
+                made = torch.nn.functional.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype
+            assert made == (torch.bfloat16 if has and precision == "bf16" else torch.float32)

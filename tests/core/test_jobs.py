@@ -9,11 +9,13 @@ import time
 import zipfile
 
 import pytest
+import torch
 from PIL import Image
 
+import blender
 import toy
 from playground import worker
-from playground.core import checkpoints, datasets, files, jobs, pictures, runs
+from playground.core import checkpoints, datasets, files, jobs, pictures, runs, scenes
 from playground.core.errors import PlaygroundError
 
 CONFIG = toy.TrainConfig(steps=100)
@@ -386,9 +388,9 @@ def uploads():
 def test_pictures_are_looked_at_kept_under_a_token_and_the_zip_is_deleted(tmp_path):
     zipped = packed(tmp_path)
     found = jobs.look(zipped, 8)
-    assert (found.name, found.images, found.channels) == ("my-holiday-photos", 3, 1) and not zipped.exists()
+    assert (found.name, found.images, found.train, found.channels) == ("my-holiday-photos", 3, 3, 1) and not zipped.exists()
     assert jobs.kept(found.token) == found and datasets.is_own(found.name)
-    assert pictures.load(found.path).images.shape == (3, 1, 8, 8)
+    assert pictures.restore(found.path).images.shape == (3, 1, 8, 8)
     jobs.forget(found.token)
     assert jobs.kept(found.token) is None and uploads() == []
 
@@ -421,7 +423,7 @@ def test_a_run_has_a_copy_of_its_pictures_and_needs_no_token_more(place, tmp_pat
     found = look(tmp_path)
     name = start(config=dataclasses.replace(CONFIG, dataset=found.name), pictures=found)
     jobs.forget(found.token)
-    assert pictures.load(folder(name) / "pictures.safetensors").images.shape == (3, 1, 8, 8)
+    assert pictures.restore(folder(name) / "pictures.safetensors").images.shape == (3, 1, 8, 8)
     assert runs.find(name).job.pictures == found.token
 
 
@@ -448,3 +450,46 @@ def test_a_refusal_of_the_worker_comes_in_its_own_words():
     refused = jobs.Refused({"en": "Too large.", "zh": "太大。"})
     assert str(refused) == "Too large." and refused.sentence("zh") == "太大。"
     assert refused.sentences() == {"en": "Too large.", "zh": "太大。"}
+
+
+# ---- a visitor's own scene -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_scene(monkeypatch):
+    """The toy learns from scenes; nothing has been offered."""
+    monkeypatch.setattr(toy, "OWN", "scene", raising=False)
+    monkeypatch.setattr(scenes, "_own", {})
+
+
+@pytest.mark.parametrize("n, train", [(6, 6), (17, 14)])
+def test_a_scene_is_looked_at_kept_and_offered_to_the_run_s_recipe(n, train, own_scene, place, tmp_path):
+    zipped = blender.zipped(tmp_path / "My Desk.zip", blender.scene(n))
+    exact = scenes.from_zip(zipped, 8)
+    found = jobs.look(zipped, 8, "scene")
+    assert (found.name, found.images, found.train, found.channels) == ("my-my-desk", n, train, 3) and not zipped.exists()
+    assert jobs.kept(found.token) == found
+    name = start(config=dataclasses.replace(CONFIG, dataset=found.name), pictures=found)
+    jobs.forget(found.token)
+    assert refusal(scenes.load, found.name, 8) == "scene.own"
+    worker._own(toy, found.name, folder(name) / "pictures.safetensors")
+    scene = scenes.load(found.name, 8)
+    assert scene.name == found.name and scene.bound == exact.bound and torch.equal(scene.train.images, exact.train.images)
+    assert torch.equal(scene.train.poses, exact.train.poses) and len(scene.held_out) == (3 if n > 16 else 6)
+
+
+def test_what_is_no_scene_is_one_sentence_and_leaves_nothing(own_scene, tmp_path):
+    files_ = {"no scene": ({"a.png": picture(0)}, "scene.none"), "no picture": ({"transforms.json": b"{}"}, "scene.json"),
+              "a bad matrix": (blender.scene(change=lambda found: found["frames"][2].update(transform_matrix=[[1]])), "scene.matrix"),
+              "10,000 frames": (blender.scene(change=lambda found: found.update(frames=[{}] * 10_000)), "scene.frames")}
+    for why, (files_in, key) in files_.items():
+        assert refusal(jobs.look, blender.zipped(tmp_path / "x.zip", files_in, zipfile.ZIP_STORED), 8, "scene") == key, why
+        assert not (tmp_path / "x.zip").exists() and uploads() == []
+
+
+def test_pictures_are_no_scene_and_a_scene_is_no_pictures(own_scene, tmp_path, monkeypatch):
+    """A token goes where a browser sends it: to another family's panel too."""
+    photos, desk = look(tmp_path), jobs.look(blender.zipped(tmp_path / "desk.zip", blender.scene()), 8, "scene")
+    assert refusal(worker._own, toy, photos.name, photos.path) == "scene.kept"
+    monkeypatch.delattr(toy, "OWN")
+    assert refusal(worker._own, toy, desk.name, desk.path) == "images.kept"

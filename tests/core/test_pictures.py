@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from playground.core import datasets, pictures
+from playground.core import bundles, datasets, pictures
 from playground.core.errors import PlaygroundError
 from playground.core.pictures import Limits, from_folder, from_zip
 
@@ -273,7 +273,7 @@ def test_a_bomb_whose_headers_lie_unpacks_no_more_than_they_say(tmp_path):
 def test_what_was_really_read_counts_too(tmp_path, monkeypatch):
     # Should a reader ever give more than the headers say, the caps still hold.
     files = _zip(tmp_path / "grown.zip", {"a.png": _png(), "b.png": _png()})
-    monkeypatch.setattr(pictures, "_read_entry", lambda archive, info, count: bytes(min(count, 10_000)))
+    monkeypatch.setattr(bundles, "_read_entry", lambda archive, info, count: bytes(min(count, 10_000)))
     assert _refusal(lambda: from_zip(files, 16, limits=Limits(bytes_per_file=9_999))) == "images.bytes"
     assert _refusal(lambda: from_zip(files, 16, limits=Limits(bytes_total=9_999))) == "images.total"
 

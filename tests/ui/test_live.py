@@ -107,6 +107,17 @@ def test_a_frame_is_a_png_with_its_numbers(view):
     assert asked == [{"z": "1,2"}]                            # who asks and in which order is not the handler's concern
 
 
+def test_a_passing_frame_is_a_jpeg_of_nearly_the_same_picture(view):
+    shades = np.linspace(0, 255, 64).astype(np.uint8)
+    picture = np.stack(np.broadcast_arrays(shades[:, None], shades[None], 128), axis=-1).astype(np.uint8)
+    view(lambda query: live.Frame(picture, passing=query.get("quality") == "coarse"))
+    coarse, exact = answer("test", "quality=coarse"), answer("test")
+    assert (coarse.media_type, exact.media_type) == ("image/jpeg", "image/png") and coarse.headers["x-numbers"]
+    shown = np.asarray(Image.open(io.BytesIO(coarse.body)))
+    assert np.abs(shown.astype(int) - picture).max() <= 6
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(exact.body))), picture)
+
+
 def test_an_unknown_view_is_404(view):
     assert answer("test").status_code == 404
 
