@@ -13,6 +13,7 @@ import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -51,10 +52,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def start_app(tmp_path_factory):
+@contextmanager
+def _apps(tmp_path_factory):
     """Start `python app.py` (or another script that takes --port) with more options, in an environment with changes;
-    wait for its first line. It ends with the session."""
+    wait for its first line."""
     started = []
 
     def start(*options: str, script: str = "app.py", **environment: str) -> App:
@@ -81,10 +82,19 @@ def start_app(tmp_path_factory):
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def start_app(tmp_path_factory):
+    """start_app(*options, script="app.py", **environment): a server of a file's own, which ends with the file: each takes a
+    gigabyte."""
+    with _apps(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def app(start_app) -> App:
+def app(tmp_path_factory) -> App:
     """One server for all tests that do it no harm."""
-    return start_app()
+    with _apps(tmp_path_factory) as start:
+        yield start()
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,6 @@ from playground import families, page
 from playground.core import errors
 from playground.ui import i18n, live
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "vae-mnist"
 FRAME = f"/live/vae.decode?checkpoint={NAME}&z=0.5,-1,2"

@@ -21,8 +21,6 @@ from playground.__main__ import main
 from playground.core import checkpoints, datasets, device, files, jobs, runs, scenes
 from playground.core.errors import PlaygroundError
 
-pytestmark = pytest.mark.alone
-
 RUN = "toy-noise-10s-s0"
 
 

@@ -24,8 +24,6 @@ from playground.core import checkpoints, datasets, device, files, runs, states
 from playground.core.errors import PlaygroundError
 from playground.core.recipe import Progress
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[1]
 CONFIG = toy.TrainConfig()
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PLAYGROUND_DEVICE": "cpu"}
