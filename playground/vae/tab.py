@@ -38,7 +38,7 @@ FORESIGHT = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)           # values of a slide
 STRIPS_MS = 180      # between two refreshments of those while a slider moves
 DEAD = 0.01          # nats: a dimension below carries nothing
 EXAMPLE = 3          # the digit on the pad when the tab opens
-FIRST_EXAMPLE = "e0"         # what a model of anything but digits opens on
+FIRST_EXAMPLE = "e0"         # what a model of anything but digits opens on: what it makes of a held-out picture
 PICTURE_MAX = 8192   # characters of an uploaded picture as text: those of 32x32 pixels in colour take half
 DRAWING = "document.querySelector('#vae-pad canvas')?.matches(':active')"       # a stroke of the visitor's, not a value of the server's
 
@@ -82,7 +82,7 @@ def build(tab: gr.Tab) -> None:
     with gr.Row(elem_classes="section", elem_id="vae-own"):
         with gr.Column(scale=3, min_width=280):
             gr.HTML(parts.heading("vae.own", "vae.own.try"))
-            gr.HTML(f'<p class="caption">{both("vae.example")}</p>')
+            gr.HTML(f'<p class="caption">{both("vae.example")}</p><p class="caption if"><b data-live="vae.examples:made" hidden></b>{both("vae.example.made")}</p>')
             examples = live.View("vae.examples", alt=both("vae.example.alt"), tiles=config.EXAMPLES, elem_classes="strip ten",
                                  picks=[both("vae.example.pick", i=i, n=config.EXAMPLES - 1) for i in range(config.EXAMPLES)])
             upload = gr.UploadButton(t("vae.upload"), file_types=["image"], size="sm", elem_id="vae-upload")
@@ -218,8 +218,9 @@ def encode_frame(query: Mapping[str, str]) -> live.Frame:
 
 
 def examples_frame(query: Mapping[str, str]) -> live.Frame:
-    """The pictures to pick from."""
-    return live.Frame(images.strip(views.examples(views.model(query))))
+    """The pictures to pick from, and how many of them the model makes of held-out ones: all or, where they are drawn digits, none."""
+    checkpoint = views.model(query)
+    return live.Frame(images.strip(views.examples(checkpoint)), {"made": config.EXAMPLES if views.keeps_examples(checkpoint) else ""})
 
 
 # The same for programs: named endpoints of the API.

@@ -69,6 +69,10 @@ TEXT = {
     ),
     "vae.pad": ("A pad to draw a digit on", "用来画数字的画板"),
     "vae.example": ("or pick an example", "或选择一个示例"),
+    "vae.example.made": (
+        "What the model makes of ten pictures it was not trained on; picking one encodes what is shown here, not the picture behind it.",
+        "模型对十张未参与训练的图片的重建；选中一张，编码的是这里显示的结果，而不是背后的原图。",
+    ),
     "vae.example.alt": ("Ten pictures to pick from", "十张可选的示例图片"),
     "vae.example.pick": ("Example {i} of 0 to {n}: encode it", "示例 {i}（0 至 {n}）：将其编码"),
     "vae.upload": ("or bring a picture", "或上传一张图片"),

@@ -164,8 +164,9 @@ def result(config: TrainConfig, state: State) -> Result:
     """The averaged model, with the codes of the first held-out images (binarised as in training) and what each dimension carries.
 
     Derived: mu, logvar (N, D); kl (D,), mean nats per dimension; nll (), mean of -log p(x | z) in nats per image, one z each;
-    labels (N,) where the set has them; moments (N, 2) of grey images, see maths.moments; examples (EXAMPLES, C, H, W) uint8, held-out
-    images to pick from, but neither of digits, which the page draws itself, nor of a visitor's own.
+    labels (N,) where the set has them; moments (N, 2) of grey images, see maths.moments; example_codes (EXAMPLES, D), mu of held-out
+    images whose decodes there are to pick from, but neither of digits, which the page draws itself, nor of a visitor's own. No image
+    of the data set is in it.
     """
     model = state.ema.eval()
     held_out = datasets.load(config.dataset, "test")
@@ -186,5 +187,5 @@ def result(config: TrainConfig, state: State) -> Result:
     if x.shape[1] == 1:
         derived["moments"] = maths.moments(grey)
     if config.dataset not in DIGITS and not datasets.is_own(config.dataset):
-        derived["examples"] = held_out.images[list(SHOWN.get(config.dataset, range(EXAMPLES)))]
+        derived["example_codes"] = mu[list(SHOWN.get(config.dataset, range(EXAMPLES)))]
     return Result(vars(model.config), model.state_dict(), {name: value.cpu() for name, value in derived.items()})

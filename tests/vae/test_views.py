@@ -15,7 +15,8 @@ from playground.vae.views import beta, palette, sheet, stepper
 
 FLAT = train.TrainConfig(dataset="glyphs", steps=150, batch_size=32, lr=5e-3, latent=2, network="mlp", hidden=48, warmup=0, ema=0.9)
 DEEP = dataclasses.replace(FLAT, latent=6)
-COLOUR = dataclasses.replace(DEEP, dataset="shapes", likelihood="gaussian", steps=30)
+COLOUR = dataclasses.replace(DEEP, dataset="shapes", likelihood="gaussian", sigma=0.35, steps=60)
+MODELS = {"tiny-colour": COLOUR, "tiny-flat-colour": dataclasses.replace(COLOUR, latent=2), "tiny-flat": FLAT, "tiny-deep": DEEP}
 RATES = {value: f"tiny-{i}" for i, value in enumerate(config.BETAS)}
 CARDS = [{"kl": 30.0 - 5 * i, "reconstruction_nll": 60.0 + i**2, "active_dimensions": 6 - i // 2, "latent_dimensions": 6, "frechet": 9.0 + i} for i in range(len(RATES))]
 DRAWING = images.pack_drawing(procedural.render_glyph(4, size=images.PAD)[0].numpy() > 127)
@@ -23,7 +24,7 @@ DRAWING = images.pack_drawing(procedural.render_glyph(4, size=images.PAD)[0].num
 
 @pytest.fixture(scope="module", autouse=True)
 def runs(tmp_path_factory):
-    """Small models trained for a moment, one of them of a flat code, one in colour; and one for each beta, with the figures of CARDS."""
+    """Small models trained for a moment, of digits and in colour, with a flat code and a deeper one; and one for each beta, with the figures of CARDS."""
     folder, threads = tmp_path_factory.mktemp("runs"), torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +37,7 @@ def runs(tmp_path_factory):
             checkpoints.save(folder / name / "checkpoint", family="vae", dataset=each.dataset, model=made.model, train=dataclasses.asdict(each),
                              weights=made.weights, derived=made.derived, metrics=metrics, command="made by a test", made={})
 
-        for name, each in {"tiny-colour": COLOUR, "tiny-flat": FLAT, "tiny-deep": DEEP}.items():
+        for name, each in MODELS.items():
             state = train.init(each)
             for _ in train.train(each, state, train.batches(each, 0)):
                 pass
@@ -284,17 +285,30 @@ def test_each_shipped_model_is_the_best_of_the_six_by_its_own_beta():
 # ---- pictures to pick from -------------------------------------------------------------------------------------
 
 
-def test_a_model_of_anything_but_digits_carries_held_out_pictures_to_pick_from():
+def test_a_model_of_anything_but_digits_shows_what_it_makes_of_held_out_pictures_and_encodes_that():
     colour = sample.load("tiny-colour")
-    held_out = datasets.load("shapes", "test").images[:config.EXAMPLES]
-    assert torch.equal(views.examples(colour), held_out / 255)
-    np.testing.assert_array_equal(tab.examples_frame({"checkpoint": "tiny-colour"}).picture, images.strip(held_out / 255))
+    held_out = datasets.load("shapes", "test").images[:config.EXAMPLES] / 255
+    made = sample.reconstruct("tiny-colour", held_out)
+    assert (views.examples(colour) - made).abs().max() < 2 / 255, "codes in fp16 on disk"
+    assert (made - held_out).abs().max() > 0.2, "else the pictures themselves would pass"
+    frame = tab.examples_frame({"checkpoint": "tiny-colour"})
+    np.testing.assert_array_equal(frame.picture, images.strip(views.examples(colour)))
+    assert frame.numbers["made"] == config.EXAMPLES == 10, "the caption says ten"
     shown, _, *z = tab._example("tiny-colour", 3)
-    assert shown == "e3" and z[:6] == pytest.approx(sample.encode(colour, held_out[3] / 255).mu.clamp(-3, 3).tolist(), abs=0.006)
+    assert shown == "e3" and z[:6] == pytest.approx(sample.encode(colour, views.examples(colour)[3]).mu.clamp(-3, 3).tolist(), abs=0.006)
+
+
+def test_a_model_carries_codes_of_its_data_and_none_of_its_pictures():
+    for name in ("tiny-colour", "tiny-flat-colour", "tiny-deep", *train.CHECKPOINTS):
+        checkpoint = sample.load(name)
+        few = {"mu", "logvar", "example_codes"}
+        assert all(value.ndim <= 1 or key in few and value.shape[1:] == (checkpoint.model.config.latent,) or key == "moments" and value.shape[1:] == (2,)
+                   for key, value in checkpoint.derived.items())
+    assert sample.load("tiny-colour").derived["example_codes"].shape == (config.EXAMPLES, 6)
 
 
 def test_a_model_of_digits_is_given_drawn_ones():
-    assert "examples" not in sample.load("tiny-deep").derived
+    assert "example_codes" not in sample.load("tiny-deep").derived and tab.examples_frame({"checkpoint": "tiny-deep"}).numbers["made"] == ""
     shown, drawn, *z = tab._example("tiny-deep", 4)
     assert (shown, drawn) == ("", DRAWING) and z == tab._jump("tiny-deep", DRAWING)
     assert torch.equal(views.examples(sample.load("tiny-deep"))[4], views.drawing(sample.load("tiny-deep"), DRAWING))

@@ -96,11 +96,16 @@ EXAMPLE = re.compile("e[0-9]")
 
 
 def examples(checkpoint: Checkpoint) -> Tensor:
-    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: held-out ones that the checkpoint carries, else drawn digits."""
+    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: what the model makes of held-out ones, else drawn digits.
+
+    Of the held-out ones the checkpoint carries the codes alone: whoever picks one encodes its decode.
+    """
     import torch
 
+    from .. import sample
+
     if keeps_examples(checkpoint):
-        return checkpoint.derived["examples"].float() / 255
+        return sample.decode(checkpoint, checkpoint.derived["example_codes"][:, sample.order(checkpoint)])
     shape = checkpoint.model.config
     digits = [images.centred(images.unpack_drawing(digit(i)), shape.size) for i in range(config.EXAMPLES)]
     return torch.stack(digits).expand(-1, shape.channels, -1, -1)
@@ -118,8 +123,8 @@ def holds(checkpoint: Checkpoint, picture: str) -> bool:
 
 
 def keeps_examples(checkpoint: Checkpoint) -> bool:
-    shape, kept = checkpoint.model.config, checkpoint.derived.get("examples")
-    return kept is not None and kept.shape == (config.EXAMPLES, shape.channels, shape.size, shape.size)
+    kept = checkpoint.derived.get("example_codes")
+    return kept is not None and kept.shape == (config.EXAMPLES, checkpoint.model.config.latent)
 
 
 @cache
