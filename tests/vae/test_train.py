@@ -84,6 +84,31 @@ def test_the_shipped_recipe_has_16_to_32_dimensions_and_convolutions():
     assert config.beta == 1 and config.likelihood == "bernoulli" and config.dataset == "mnist"
 
 
+def test_the_shipped_recipe_of_the_emoji_is_whole_without_a_setting():
+    config = train.suited("shipped", "noto-emoji")
+    expected = dataclasses.replace(train.PRESETS["shipped"], dataset="noto-emoji", steps=16_000, batch_size=32, likelihood="gaussian", sigma=0.35,
+                                   precision="fp32", network="conv", latent=32, hidden=512, width=24)
+    assert config == expected and config.beta == 1
+    assert train.suited("shipped", "mnist") == train.PRESETS["shipped"]
+    assert train.suited("shipped", "noto-emoji", images=20).batch_size == 20
+
+
+@pytest.mark.parametrize("preset", ["10s", "1m", "10m"])
+def test_the_timed_presets_on_the_emoji_are_theirs_but_for_the_pixels(preset):
+    assert train.suited(preset, "noto-emoji") == dataclasses.replace(train.PRESETS[preset], dataset="noto-emoji", likelihood="gaussian", sigma=0.35, precision="fp32")
+    assert train.suited(preset, "shapes").sigma == train.PRESETS[preset].sigma
+
+
+@pytest.mark.parametrize("name", ["shapes", "glyphs"])
+def test_a_model_carries_codes_of_held_out_pictures_to_show_unless_they_are_digits(name):
+    likelihood = "gaussian" if name == "shapes" else "bernoulli"
+    made = train.result(config := tiny(dataset=name, likelihood=likelihood), train.init(config))
+    assert ("example_codes" in made.derived) == (name == "shapes")
+    if name == "shapes":
+        assert torch.equal(made.derived["example_codes"], made.derived["mu"][:10])
+    assert not any(value.dtype == torch.uint8 or value.ndim > 2 for value in made.derived.values()), "no picture"
+
+
 def test_every_update_is_yielded_once_with_finite_metrics():
     config = tiny(steps=5, beta=2.5)
     state, progress = run(config)
