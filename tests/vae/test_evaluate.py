@@ -175,6 +175,36 @@ def checkpoints_headline(card):
     return headline(card)[0]
 
 
+def test_a_card_of_pictures_in_colour_begins_with_decibels_and_says_what_its_nats_are_of(tmp_path, monkeypatch):
+    from playground.core import card
+
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path))
+    config = train.TrainConfig(dataset="shapes", latent=3, network="mlp", hidden=8, likelihood="gaussian", sigma=0.35)
+    made = train.result(config, train.init(config))
+    checkpoints.save(tmp_path / "tiny" / "checkpoint", family="vae", dataset="shapes", model=made.model, train=dataclasses.asdict(config),
+                     weights=made.weights, derived=made.derived, metrics={}, command="made by a test", made={})
+    x = datasets.load("shapes", "test").images[:30].float() / 255
+    monkeypatch.setattr(evaluate, "test_images", lambda dataset, likelihood: {("shapes", "gaussian"): x}[dataset, likelihood])
+    monkeypatch.setattr(evaluate, "K", 4)
+    found = evaluate.evaluate("tiny")
+    assert card.headline(found) == ("reconstruction_psnr", pytest.approx(evaluate.fidelity(sample.load("tiny").model, x).mean().item(), abs=6e-4))
+    elbo, bound, nll, _ = evaluate.measure(sample.load("tiny").model, x, 4)
+    assert found["negative_elbo"] == pytest.approx(-elbo.mean().item(), abs=6e-4) and found["importance_weighted_nll"] == pytest.approx(-bound.mean().item(), abs=6e-4)
+    assert found["nats_of"] == "densities of pixels in [0, 1], not discretised, sigma 0.35"
+    assert "binarisation_seed" not in found and "frechet" not in found, "no coins are thrown, and no features know such pictures"
+
+
+def test_the_card_of_a_model_of_the_emoji_names_their_licence_and_its_metrics_in_words():
+    from playground.core import card
+
+    config = train.suited("shipped", "noto-emoji")
+    text = card.card("vae-emoji", {"family": "vae", "dataset": "noto-emoji", "made": {"seconds": 1.0, "hardware": "a test", "torch": "2", "date": "today"},
+                                   "train": dataclasses.asdict(config), "command": "made by a test",
+                                   "metrics": {"reconstruction_psnr": 20.0, "reconstruction_psnr_stderr": 0.1, "nats_of": "densities"}})
+    assert "trained on `noto-emoji` (Noto Emoji (Google), Apache-2.0, composited on white)" in text
+    assert "| reconstruction_psnr | 20 | 0.1 |" in text and "| nats_of | densities | – |" in text
+
+
 def test_a_dimension_below_a_hundredth_of_a_nat_counts_as_dead(tiny):
     kl = evaluate.measure(sample.load("tiny").model, tiny, 1)[3].mean(0)
     assert kl[2] < evaluate.ACTIVE < kl[:2].min()
