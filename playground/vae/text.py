@@ -4,13 +4,13 @@ TEXT = {
     "vae.tab": ("VAE", "VAE 变分自编码器"),
     "vae.try": (
         "A variational autoencoder squeezes a picture into a few numbers, its code z, and paints it back. Drag a slider: it moves "
-        "one of these numbers. Notice that the places between two digits are digits too, because training keeps all codes "
+        "one of these numbers. Notice that the places between two pictures hold pictures too, because training keeps all codes "
         "close to one bell curve, the prior.",
         "变分自编码器（variational autoencoder）把一张图片压缩成几个数，即编码 z，再由它画回图片。拖动一个滑块，就改变其中一个数。"
-        "注意：两个数字之间的地方也是数字，因为训练让所有编码都靠近同一条钟形曲线，即先验分布（prior）。",
+        "注意：两张图片之间的地方也是图片，因为训练让所有编码都靠近同一条钟形曲线，即先验分布（prior）。",
     ),
     # the structure figure
-    "vae.x": ("your digit x", "您的数字 x"),
+    "vae.x": ("your picture x", "您的图片 x"),
     "vae.encoder": ("Encoder", "编码器"),
     "vae.code": ("μ ± σ, its code", "编码 μ ± σ"),
     "vae.z": ("z, on the sliders", "滑块上的 z"),
@@ -26,13 +26,13 @@ TEXT = {
     ),
     "vae.prior": ("Sample the prior", "从先验中采样"),
     "vae.zero": ("Back to zero", "全部归零"),
-    "vae.decoded": ("The digit decoded from the sliders' code", "由滑块上的编码解码出的数字"),
+    "vae.decoded": ("The picture decoded from the sliders' code", "由滑块上的编码解码出的图片"),
     "vae.log_prior": ("log p(z), nats", "log p(z)，奈特"),
     "vae.norm": ("‖z‖, typically √D", "‖z‖，典型值为 √D"),
     "vae.ms": ("ms to decode", "解码耗时（毫秒）"),
     "vae.bars": (
-        "What each number of z carries: KL per dimension in nats, over held-out digits. Grey: below 0.01 nats, a dead dimension, which changes nothing.",
-        "z 的每个分量携带多少信息：在留出的测试数字上，每一维的 KL（奈特）。灰色：低于 0.01 奈特，即失活的维度，移动它不会改变图片。",
+        "What each number of z carries: KL per dimension in nats, over held-out pictures. Grey: below 0.01 nats, a dead dimension, which changes nothing.",
+        "z 的每个分量携带多少信息：在留出的测试图片上，每一维的 KL（奈特）。灰色：低于 0.01 奈特，即失活的维度，移动它不会改变图片。",
     ),
     # the prior
     "vae.strip": ("Sixteen samples from the prior", "来自先验的十六个样本"),
@@ -42,7 +42,7 @@ TEXT = {
         "z ~ N(0, I)，再解码。换一个种子得到另外十六个；上方的按钮换到下一个种子并取其第一个样本。点击其中一个即可放到滑块上。",
     ),
     "vae.temperature": ("Temperature: z ~ N(0, T² I)", "温度 T：z ~ N(0, T² I)"),
-    "vae.strip.alt": ("Sixteen digits decoded from samples of the prior", "由先验采样解码出的十六个数字"),
+    "vae.strip.alt": ("Sixteen pictures decoded from samples of the prior", "由先验采样解码出的十六张图片"),
     "vae.strip.pick": ("Sample {i} of {n}: put it on the sliders", "第 {i} 个样本，共 {n} 个：放到滑块上"),
     # two paths
     "vae.paths": ("Two paths from A to B", "从 A 到 B 的两条路"),
@@ -60,12 +60,12 @@ TEXT = {
     "vae.paths.least.straight": ("smallest ‖z‖, straight", "直线上最小的 ‖z‖"),
     "vae.paths.least.round": ("smallest ‖z‖, round", "大圆上最小的 ‖z‖"),
     "vae.paths.typical": ("√D, the shell", "√D，球壳半径"),
-    # your own digit
-    "vae.own": ("Your own digit", "您自己的数字"),
+    # your own picture
+    "vae.own": ("Your own picture", "您自己的图片"),
     "vae.own.try": (
-        "Draw a digit: the encoder answers with a whole distribution, the sliders jump to its mean. "
-        "Then draw something that is no digit, and watch the reconstruction insist that it is one.",
-        "画一个数字：编码器给出一整个分布，滑块跳到它的均值。再画一个不是数字的东西，看看重建结果如何硬把它变成数字。",
+        "Draw a digit, or bring a picture: the encoder answers with a whole distribution, the sliders jump to its mean. "
+        "Then show it something it has never seen, and watch the reconstruction insist that it is what the model knows.",
+        "画一个数字，或上传一张图片：编码器给出一整个分布，滑块跳到它的均值。再给它看从未见过的东西，看看重建结果如何硬把它变成模型熟悉的样子。",
     ),
     "vae.pad": ("A pad to draw a digit on", "用来画数字的画板"),
     "vae.example": ("or pick an example", "或选择一个示例"),
@@ -80,10 +80,10 @@ TEXT = {
     "vae.restored": ("x̂, decoded from μ", "由 μ 解码出的 x̂"),
     "vae.difference": ("x̂ − x: orange more, blue less", "x̂ − x：橙色偏多，蓝色偏少"),
     "vae.tightening": (
-        "L<sub>K</sub> of your digit as K grows: from the lower bound towards log p(x)",
-        "您的数字的 L<sub>K</sub> 随 K 增大：从下界逼近 log p(x)",
+        "L<sub>K</sub> of your picture as K grows: from the lower bound towards log p(x)",
+        "您的图片的 L<sub>K</sub> 随 K 增大：从下界逼近 log p(x)",
     ),
-    "vae.encoded": ("Your digit beside its reconstruction", "您的数字和它的重建"),
+    "vae.encoded": ("Your picture beside its reconstruction", "您的图片和它的重建"),
     "vae.log_likelihood": ("E<sub>q</sub> log p(x | z), nats", "E<sub>q</sub> log p(x | z)，奈特"),
     "vae.kl": ("KL(q ‖ p), nats", "KL(q ‖ p)，奈特"),
     "vae.elbo": ("L<sub>b</sub>, the lower bound", "L<sub>b</sub>，下界"),
@@ -97,21 +97,25 @@ TEXT = {
     # the manifold sheet
     "vae.sheet": ("The whole latent space on one sheet", "一张纸上的整个隐空间"),
     "vae.sheet.try": (
-        "A model whose code has only two numbers can be laid out flat. Drag over the sheet, or over the plane beside it: the digit under the "
+        "A model whose code has only two numbers can be laid out flat. Drag over the sheet, or over the plane beside it: the picture under the "
         "cursor is decoded large. Notice that neighbours resemble each other, and that the classes lie in regions with no empty land between them.",
-        "编码只有两个数的模型可以平铺开来。在左边的图上或旁边的平面上拖动：光标处的数字会放大解码。注意：相邻的图片彼此相似，各类数字连成片，中间没有空地。",
+        "编码只有两个数的模型可以平铺开来。在左边的图上或旁边的平面上拖动：光标处的图片会放大解码。注意：相邻的图片彼此相似，各类图片连成片，中间没有空地。",
     ),
     "vae.sheet.alt": ("400 decodes of the latent plane; drag, or use the arrow keys", "隐平面上的 400 个解码结果；可拖动或使用方向键"),
     "vae.sheet.laid": (
         "20 × 20 decodes; each column and each row holds the same share of the prior, so the outer ones reach further.",
         "20 × 20 个解码结果；每一列、每一行占先验的同样份额，所以外侧的间隔更大。",
     ),
-    "vae.sheet.plane.alt": ("Codes of test digits in the latent plane, by class, with circles of the prior; drag, or use the arrow keys", "隐平面上测试数字的编码（按类别），以及先验的圆；可拖动或使用方向键"),
+    "vae.sheet.plane.alt": ("Codes of test pictures in the latent plane, by class, with circles of the prior; drag, or use the arrow keys", "隐平面上测试图片的编码（按类别），以及先验的圆；可拖动或使用方向键"),
     "vae.sheet.circles": ("1, 2 and 3 σ of the prior", "先验的 1、2、3 σ"),
-    "vae.sheet.codes": ("codes μ of test digits, by class", "测试数字的编码 μ，按类别"),
-    "vae.sheet.place": ("The digit decoded at the cursor", "光标处解码出的数字"),
+    "vae.sheet.codes": ("codes μ of test pictures, by class", "测试图片的编码 μ，按类别"),
+    "vae.sheet.place": ("The picture decoded at the cursor", "光标处解码出的图片"),
     "vae.sheet.z": ("z at the cursor", "光标处的 z"),
     "vae.sheet.norm": ("‖z‖", "‖z‖"),
+    "vae.sheet.stands_in": (
+        "stands in for the chosen model here, whose code is not of two dimensions: only such a code can be laid out flat.",
+        "在此代替所选模型：后者的编码不是二维的，而只有二维编码才能平铺开来。",
+    ),
     "vae.sheet.f": (
         "**Where the pictures stand**: at equal shares of the standard normal (Kingma & Welling 2014, figure 4), and how usual the cursor's place is, in nats:",
         "**图片的位置**：按标准正态的等分位点排列（Kingma & Welling 2014，图 4）；以及光标处在先验下有多常见，单位奈特：",
@@ -119,9 +123,9 @@ TEXT = {
     # from a picture to a picture in four steps
     "vae.stepper": ("One pass in four steps", "一次前向，分四步"),
     "vae.stepper.try": (
-        "Take the digit on the pad through the model step by step, then draw ε again and again: the encoder's answer stays, only the noise moves. "
+        "Take your picture through the model step by step, then draw ε again and again: the encoder's answer stays, only the noise moves. "
         "This is the reparameterisation: chance comes in from outside, so gradients pass through μ and σ.",
-        "让画板上的数字一步步通过模型，然后反复重抽 ε：编码器的答案不变，变的只有噪声。这就是重参数化（reparameterisation）：随机性来自外部，梯度因而能穿过 μ 和 σ。",
+        "让您的图片一步步通过模型，然后反复重抽 ε：编码器的答案不变，变的只有噪声。这就是重参数化（reparameterisation）：随机性来自外部，梯度因而能穿过 μ 和 σ。",
     ),
     "vae.stepper.step": ("Step", "步骤"),
     "vae.stepper.encode": ("1 Encode", "1 编码"),
@@ -129,7 +133,7 @@ TEXT = {
     "vae.stepper.move": ("3 z = μ + σ ⊙ ε", "3 z = μ + σ ⊙ ε"),
     "vae.stepper.decode": ("4 Decode", "4 解码"),
     "vae.stepper.again": ("Draw ε again", "重新抽取 ε"),
-    "vae.stepper.alt": ("Your digit, and what this z decodes to", "您的数字，以及这个 z 的解码结果"),
+    "vae.stepper.alt": ("Your picture, and what this z decodes to", "您的图片，以及这个 z 的解码结果"),
     "vae.stepper.out": ("decoded from z", "由 z 解码"),
     "vae.stepper.plane": ("The code's two strongest dimensions: q's ellipse, the noise as an arrow, z at its tip", "编码最强的两维：q 的椭圆，噪声为箭头，其尖端是 z"),
     "vae.stepper.q": ("q(z | x): μ and one σ", "q(z | x)：μ 与一个 σ"),
@@ -146,9 +150,13 @@ TEXT = {
     ),
     "vae.posterior": ("What the encoder misses", "编码器错过了什么"),
     "vae.posterior.try": (
-        "With two dimensions the true posterior p(z | x) of your digit can be computed (blue). Drag the encoder's Gaussian q (orange) over it and change "
+        "With two dimensions the true posterior p(z | x) of your picture can be computed (blue). Drag the encoder's Gaussian q (orange) over it and change "
         "its width: the bound rises towards log p(x) exactly as the gap falls, and their sum never moves.",
-        "在二维中可以算出您的数字的真实后验 p(z | x)（蓝色）。把编码器的高斯分布 q（橙色）拖到它上面并改变宽度：下界升向 log p(x)，差距恰好随之缩小，两者之和始终不变。",
+        "在二维中可以算出您的图片的真实后验 p(z | x)（蓝色）。把编码器的高斯分布 q（橙色）拖到它上面并改变宽度：下界升向 log p(x)，差距恰好随之缩小，两者之和始终不变。",
+    ),
+    "vae.posterior.stands_in": (
+        "stands in for the chosen model here, whose code is not of two dimensions; if your picture is not of its kind, it looks at the drawing on the pad.",
+        "在此代替所选模型：后者的编码不是二维的；若您的图片与它不同类，它看的是画板上的图画。",
     ),
     "vae.posterior.alt": ("The true posterior in blue, q's ellipses at one and two sigma in orange; drag, or use the arrow keys", "蓝色为真实后验，橙色为 q 在一倍和两倍 σ 处的椭圆；可拖动或使用方向键"),
     "vae.posterior.true": ("p(z | x), the true posterior", "p(z | x)，真实后验"),
@@ -168,32 +176,32 @@ TEXT = {
     # arithmetic and palette
     "vae.arithmetic": ("Adding a property", "加上一种属性"),
     "vae.arithmetic.try": (
-        "A property is a direction: the mean code of the digits that have it, minus the mean of the others. Choose one and drag the amount: "
-        "the sliders' digit becomes thicker, leans over, or turns into another digit.",
-        "一种属性就是一个方向：具有该属性的数字的平均编码，减去其余的平均编码。选一种并拖动数量：滑块上的数字会变粗、倾斜，或变成另一个数字。",
+        "A property is a direction: the mean code of the pictures that have it, minus the mean of the others. Choose one and drag the amount: "
+        "the sliders' picture becomes thicker, leans over, or turns into one of another class.",
+        "一种属性就是一个方向：具有该属性的图片的平均编码，减去其余的平均编码。选一种并拖动数量：滑块上的图片会变粗、倾斜，或变成另一类。",
     ),
     "vae.arithmetic.trait": ("Property", "属性"),
     "vae.arithmetic.thicker": ("thicker", "更粗"),
     "vae.arithmetic.slanted": ("slanted to the right", "向右倾斜"),
     "vae.arithmetic.amount": ("Amount a", "数量 a"),
     "vae.arithmetic.put": ("Put it on the sliders", "放到滑块上"),
-    "vae.arithmetic.alt": ("The sliders' digit, and the same with the property added", "滑块上的数字，以及加上属性之后的结果"),
+    "vae.arithmetic.alt": ("The sliders' picture, and the same with the property added", "滑块上的图片，以及加上属性之后的结果"),
     "vae.arithmetic.before": ("z", "z"),
     "vae.arithmetic.after": ("z + a v", "z + a v"),
-    "vae.arithmetic.judge": ("an independent classifier says", "独立分类器的判断"),
+    "vae.arithmetic.judge": ("an independent classifier of digits says", "独立的数字分类器的判断"),
     "vae.arithmetic.change": ("the property, before → after", "该属性：之前 → 之后"),
-    "vae.arithmetic.accuracy": ("of unseen digits told apart by v", "v 在未见数字上的区分正确率"),
+    "vae.arithmetic.accuracy": ("of unseen pictures told apart by v", "v 在未见图片上的区分正确率"),
     "vae.arithmetic.f": (
         "**Directions from the data's own labels and shapes** (White 2016, section 3): thickness is the mean ink, slant the lean of the second moments.",
         "**方向来自数据自身的标签与形状**（White 2016，第 3 节）：粗细是平均墨量，倾斜由二阶矩得到。",
     ),
     "vae.palette": ("A palette with four corners", "四角调色板"),
     "vae.palette.try": (
-        "Each corner holds a code: a draw of the seed, or one you keep there. Drag inside the square: the code is a blend of the four, and every place of it is a digit or on its way to one.",
-        "每个角存放一个编码：由种子抽取，或由您保存。在方块内拖动：编码是四者的混合，每一处都是一个数字，或正在变成数字。",
+        "Each corner holds a code: a draw of the seed, or one you keep there. Drag inside the square: the code is a blend of the four. Notice that a picture turns into another instead of fading into it.",
+        "每个角存放一个编码：由种子抽取，或由您保存。在方块内拖动：编码是四者的混合。注意：一张图片是变成另一张，而不是淡入另一张。",
     ),
     "vae.palette.alt": ("Forty-nine decodes between the four corners; drag, or use the arrow keys", "四角之间的四十九个解码结果；可拖动或使用方向键"),
-    "vae.palette.blend": ("The digit decoded from the blend", "由混合编码解码出的数字"),
+    "vae.palette.blend": ("The picture decoded from the blend", "由混合编码解码出的图片"),
     "vae.palette.top-left": ("Keep top left", "存到左上"),
     "vae.palette.top-right": ("… top right", "……右上"),
     "vae.palette.bottom-left": ("… bottom left", "……左下"),
@@ -204,9 +212,9 @@ TEXT = {
     # beta
     "vae.rate": ("What β buys", "β 换来了什么"),
     "vae.rate.try": (
-        "Six models, alike but for β, the weight of the KL in their training. Slide β up: the code gets cheaper, your digit turns into an average one, "
+        "Six models of digits, whichever is chosen at the top, alike but for β, the weight of the KL in their training. Slide β up: the code gets cheaper, your digit turns into an average one, "
         "and one dimension after another falls silent. Notice which end draws the better digits from the prior, and which restores yours better.",
-        "六个模型，除 β（训练中 KL 的权重）外完全相同。把 β 调大：编码变便宜，您的数字变成平均的样子，维度一个接一个沉默。注意：哪一端从先验画出的数字更好，哪一端对您的数字还原得更好。",
+        "六个数字模型（与顶部的选择无关），除 β（训练中 KL 的权重）外完全相同。把 β 调大：编码变便宜，您的数字变成平均的样子，维度一个接一个沉默。注意：哪一端从先验画出的数字更好，哪一端对您的数字还原得更好。",
     ),
     "vae.rate.slider": ("log₂ β of the model", "模型的 log₂ β"),
     "vae.rate.restored": ("x̂, by this model", "该模型解码出的 x̂"),
@@ -238,8 +246,8 @@ TEXT = {
     "vae.formulas": ("The formulas, with the numbers of this moment", "公式与此刻的数字"),
     "vae.f.sample": (
         "**The code of a picture is a distribution**, and a draw from it is the encoder's output plus scaled noise "
-        "(Kingma & Welling 2014, section 2.4). The ε here is the one that leads from your digit to the sliders:",
-        "**一张图片的编码是一个分布**，从中采样等于编码器的输出加上缩放后的噪声（Kingma & Welling 2014，2.4 节）。这里的 ε 是从您的数字走到滑块所需的那一个：",
+        "(Kingma & Welling 2014, section 2.4). The ε here is the one that leads from your picture to the sliders:",
+        "**一张图片的编码是一个分布**，从中采样等于编码器的输出加上缩放后的噪声（Kingma & Welling 2014，2.4 节）。这里的 ε 是从您的图片走到滑块所需的那一个：",
     ),
     "vae.f.bound": (
         "**The bound that training raises** (eq. 3), in nats: how well the picture is told from its code, minus what the code "

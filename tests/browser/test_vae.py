@@ -251,9 +251,9 @@ def test_the_language_switch_changes_every_text_and_keeps_the_state(visit):
     page.wait_for_timeout(500)
     assert slider_values(page) == values
     text = page.inner_text("body")
-    for chinese in ("从先验中采样", "全部归零", "随机种子", "您自己的数字", "公式与此刻的数字"):
+    for chinese in ("从先验中采样", "全部归零", "随机种子", "您自己的图片", "公式与此刻的数字"):
         assert chinese in text
-    assert not re.search(r"Sample the prior|Back to zero|Your own digit|Sixteen samples", text)
+    assert not re.search(r"Sample the prior|Back to zero|Your own picture|Sixteen samples", text)
     page.reload()
     page.wait_for_selector("h1:has-text('生成模型游乐场')")
 

@@ -1,14 +1,17 @@
 """The tab's further views: quadrature against brute force, directions against their definition, and what a hostile query gets."""
 
+import copy
 import dataclasses
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from playground.core import checkpoints, datasets, device, images, procedural
 from playground.core.errors import PlaygroundError
-from playground.ui import parts
+from playground.ui import live, parts
 from playground.vae import config, maths, sample, tab, train
 from playground.vae import views
 from playground.vae.views import beta, palette, sheet, stepper
@@ -75,7 +78,7 @@ def test_the_sheet_holds_at_each_place_the_decode_of_its_quantiles(flat):
 
 def test_a_model_of_more_dimensions_gives_way_to_the_one_of_two():
     shown = sheet.sheet_frame({"checkpoint": "tiny-deep"})
-    assert shown.numbers["model"] == "tiny-flat"
+    assert shown.numbers == {"model": "tiny-flat", "stands_in": "tiny-flat"}
     np.testing.assert_array_equal(shown.picture, sheet.sheet_frame({"checkpoint": "tiny-flat"}).picture)
 
 
@@ -331,6 +334,119 @@ def test_a_model_that_stands_in_takes_the_drawing_where_the_picture_is_not_of_it
         assert stepper.posterior_frame({"checkpoint": "tiny-colour", "x": f"{DRAWING},{other}", "move": "0,0", "widen": "0,0"}).numbers["log_p"] == \
             stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": "0,0", "widen": "0,0"}).numbers["log_p"]
     np.testing.assert_array_equal(beta.rate_frame({"x": ",e4", "at": "0"}).picture, beta.rate_frame({"x": tab.views.digit(4), "at": "0"}).picture)
+
+
+# ---- a model of 32x32 pictures in colour ---------------------------------------------------------------------
+
+
+COLOURED = {"checkpoint": "tiny-colour"}
+
+
+def tiles(picture):
+    """A row of pictures in colour, (N, 32, 32, 3)."""
+    assert picture.dtype == np.uint8 and picture.shape[0] == 32 and picture.shape[1] % 32 == 0 and picture.shape[2:] == (3,)
+    return picture.reshape(32, -1, 32, 3).swapaxes(0, 1).astype(int)
+
+
+def decodes(codes):
+    """What the coloured model makes of codes (N, 6) in slider order, as the page shows pictures."""
+    return np.stack([images.to_uint8(x) for x in sample.decode(sample.load("tiny-colour"), torch.as_tensor(codes, dtype=torch.float32))]).astype(int)
+
+
+def test_in_colour_the_pictures_under_the_sliders_are_what_these_would_give():
+    shown = tiles(tab.strips_frame(range(8), {**COLOURED, "z": "0.5,-1"}).picture)
+    assert len(shown) == 8 * 7, "eight sliders, the last two of which the model does not have"
+    z = torch.zeros(7, 6)
+    z[:, 0], z[:, 1], z[:, 2] = 0.5, -1, torch.tensor(tab.FORESIGHT)
+    assert np.abs(shown[14:21] - decodes(z)).max() <= 1 and np.ptp(shown[14:21], axis=-1).max() > 10, "and it is in colour"
+    np.testing.assert_array_equal(shown[48], shown[55])
+
+
+def test_in_colour_the_sliders_the_prior_and_the_paths_show_decodes_of_their_codes():
+    draws = sample.draw(sample.load("tiny-colour"), 16, 4).clamp(-3, 3)
+    strip = tiles(tab.prior_frame({**COLOURED, "seed": "4"}).picture)
+    assert np.abs(strip - decodes(draws)).max() <= 1
+    assert np.abs(tiles(tab.decode_frame({**COLOURED, "z": ",".join(f"{value:.6f}" for value in draws[3].tolist())}).picture) - strip[3]).max() <= 1
+    walk = tab.paths_frame({**COLOURED, "seed": "4"})
+    both = tiles(walk.picture)
+    assert len(both) == 2 * tab.WALK and np.abs(both[[0, 10, 11, 21]] - strip[[0, 1, 0, 1]]).max() <= 1
+    assert [frame.shape for frame in walk.film] == [(32, 64, 3)] * tab.WALK and live._gif(walk.film).startswith(b"GIF8")
+
+
+def test_in_colour_a_picture_goes_through_four_steps():
+    shown = stepper.stepper_frame({**COLOURED, "x": f"{DRAWING},e3", "step": "4", "eps": "2"})
+    seen, out = tiles(shown.picture)
+    assert np.abs(seen - images.to_uint8(views.examples(sample.load("tiny-colour"))[3])).max() == 0
+    assert np.abs(out - decodes([shown.numbers["z"]])[0]).max() <= 1
+    assert shown.numbers["estimate"] == pytest.approx(shown.numbers["log_likelihood"] - shown.numbers["kl"])
+
+
+def test_in_colour_the_difference_is_signed_and_the_terms_are_those_of_densities():
+    shown = tab.encode_frame({**COLOURED, "x": ",e2"})
+    x, x_hat, difference = tiles(shown.picture)
+    assert np.abs(decodes([shown.numbers["mu"]])[0] - x_hat).max() <= 1
+    error = ((x_hat - x) / 255).mean(-1)
+    assert (difference[error > 0.02][:, 0] > difference[error > 0.02][:, 2]).all() and (difference[error < -0.02][:, 2] > difference[error < -0.02][:, 0]).all()
+    ceiling = -32 * 32 * 3 * np.log(0.35 * (2 * np.pi) ** 0.5)
+    assert shown.numbers["log_likelihood"] < ceiling and shown.numbers["elbo"] <= shown.numbers["bound"] + 4 * shown.numbers["log_likelihood_error"]
+
+
+def test_in_colour_the_palette_blends_and_no_classifier_of_digits_speaks():
+    whole = palette.palette_frame({**COLOURED, "seed": "5"}).picture
+    assert whole.shape == (7 * 32, 7 * 32, 3)
+    blend = palette.blend_frame({**COLOURED, "seed": "5", "at": "0,1"})
+    assert np.abs(blend.picture.astype(int) - whole[:32, :32]).max() <= 1 and blend.numbers["judge"] is None
+
+
+def test_in_colour_a_class_has_a_direction_and_strokes_have_none():
+    v, accuracy = palette.direction(sample.load("tiny-colour"), "1")
+    shown = palette.arithmetic_frame({**COLOURED, "z": "0.5", "trait": "1", "amount": "2"})
+    assert 0.4 < accuracy <= 1 and shown.numbers["judge"] is None and shown.numbers["change"] is None
+    before, after = tiles(shown.picture)
+    z = torch.zeros(6)
+    z[0] = 0.5
+    assert np.abs(np.stack([before, after]) - decodes(torch.stack([z, z + 2 * v]))).max() <= 1
+    with pytest.raises(PlaygroundError, match="thicker"):
+        palette.arithmetic_frame({**COLOURED, "z": "0.5", "trait": "thicker", "amount": "2"})
+
+
+@pytest.mark.parametrize("trait", ["5", "slanted"])
+def test_without_classes_and_without_grey_there_is_no_direction_and_one_sentence_says_why(trait):
+    colour = sample.load("tiny-colour")
+    bare = dataclasses.replace(colour, model=copy.copy(colour.model), derived=MappingProxyType({key: value for key, value in colour.derived.items() if key != "labels"}))
+    with pytest.raises(PlaygroundError, match="in colour without classes") as refused:
+        palette.direction(bare, trait)
+    assert refused.value.key == "vae.directions" and "彩色" in refused.value.sentence("zh")
+
+
+def test_a_flat_code_in_colour_is_laid_out_and_its_true_posterior_found():
+    flat = {"checkpoint": "tiny-flat-colour"}
+    shown = sheet.sheet_frame(flat)
+    assert shown.picture.shape == (640, 640, 3) and shown.numbers == {"model": "tiny-flat-colour", "stands_in": ""}
+    assert len(sheet.codes_frame(flat).numbers["codes"]) == 2 * sheet.SHOWN
+    place = sheet.place_frame({**flat, "z": "0.3,-1"}).picture
+    assert place.shape == (32, 32, 3)
+    posterior = stepper.posterior_frame({**flat, "x": ",e1", "move": "0.1,0", "widen": "0,0.5"}).numbers
+    assert posterior["elbo"] + posterior["gap"] == pytest.approx(posterior["log_p"], abs=1e-2) and posterior["gap"] > 0 and posterior["stands_in"] == ""
+    model = sample.load("tiny-flat-colour")
+    found = stepper.seen(model, views.examples(model)[1])
+    z, area = maths.grid(found.evidence.low - 0.5, found.evidence.high + 0.5, 201)
+    assert posterior["log_p"] == pytest.approx((found.log_joint(z).logsumexp(0) + area.log()).item(), rel=1e-4), "wider and denser: the same"
+
+
+def test_a_model_that_stands_in_is_named():
+    assert sheet.sheet_frame(COLOURED).numbers["stands_in"] == "tiny-flat" and sheet.sheet_frame({"checkpoint": "tiny-flat"}).numbers["stands_in"] == ""
+    assert stepper.posterior_frame({**COLOURED, "x": f"{DRAWING},e0", "move": "0,0", "widen": "0,0"}).numbers["stands_in"] == "tiny-flat"
+
+
+def test_an_uploaded_picture_is_seen_in_colour(tmp_path):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[..., 0], picture[:32, :, 2] = 200, 90
+    Image.fromarray(picture).save(tmp_path / "one.png")
+    text, *z = tab._uploaded("tiny-colour", str(tmp_path / "one.png"))
+    seen = tiles(tab.encode_frame({**COLOURED, "x": f"{DRAWING},{text}"}).picture)[0]
+    assert seen[2, 5].tolist() == [200, 0, 90] and seen[-2, 5].tolist() == [200, 0, 0] and len(text) < tab.PICTURE_MAX
+    assert tab._restore_picture(text) == [text] and len(z) == tab.SLIDERS
 
 
 # ---- what makes no sense ---------------------------------------------------------------------------------------

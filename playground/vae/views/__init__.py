@@ -67,6 +67,11 @@ def flat(query: Mapping[str, str]) -> Checkpoint:
     return sample.load(config.PLANE)
 
 
+def stand_in(shown: Checkpoint, query: Mapping[str, str]) -> str:
+    """The name of the model shown if it is not the one a query names, else nothing."""
+    return shown.name if shown.name != query.get("checkpoint") else ""
+
+
 def joined(drawn: object, uploaded: object) -> object:
     """The visitor's picture as one text, as a live view's query holds it."""
     return f"{drawn},{uploaded}" if isinstance(uploaded, str) and uploaded else drawn

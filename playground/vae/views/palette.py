@@ -15,6 +15,7 @@ from ...ui import live, parts
 from ...ui.cursor import cursor
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
+from .. import config
 from . import Piece, Shared, model
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ register({
     "vae.direction": (
         "{name} does not keep the classes or shapes of its test pictures, from which “{found}” is measured; choose another direction or model.",
         "{name} 没有保存其测试图片的类别或形状，无法由此测出“{found}”；请选择其他方向或模型。",
+    ),
+    "vae.directions": (
+        "{name} learnt from pictures in colour without classes, and ink and slant are those of grey strokes: there is no direction to measure; choose a model of digits at the top for this view.",
+        "{name} 的训练图片是彩色的且没有类别，而粗细与倾斜只适用于灰度笔画：没有可测的方向；请在顶部为此视图选择一个数字模型。",
     ),
 })
 
@@ -132,6 +137,8 @@ def _measure(checkpoint: Checkpoint, trait: str) -> tuple[Tensor, float]:
     from .. import sample
 
     mu, derived = checkpoint.derived["mu"][:, sample.order(checkpoint)], checkpoint.derived
+    if "labels" not in derived and "moments" not in derived:
+        raise PlaygroundError("vae.directions", name=checkpoint.name)
     if ("labels" if trait in CLASSES else "moments") not in derived:
         raise PlaygroundError("vae.direction", name=checkpoint.name, found=trait)
     if trait in CLASSES:
@@ -179,11 +186,11 @@ def arithmetic_frame(query: Mapping[str, str]) -> live.Frame:
 
 
 def judged(checkpoint: Checkpoint) -> bool:
-    """Whether our classifier of digits can look at its pictures."""
+    """Whether its pictures are what our classifier tells apart: digits."""
     from ...core import classifier
 
     shape = checkpoint.model.config
-    return (shape.channels, shape.size) == (1, classifier.SIZE)
+    return checkpoint.config["dataset"] in config.DIGITS and (shape.channels, shape.size) == (1, classifier.SIZE)
 
 
 def verdict(checkpoint: Checkpoint, x: Tensor) -> str | None:

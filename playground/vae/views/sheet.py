@@ -18,7 +18,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
 from ...ui.state import Field
-from . import Piece, Shared, flat
+from . import Piece, Shared, flat, stand_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ LAYERS = (
 
 def build(shared: Shared) -> Piece:
     with gr.Column(elem_classes="section", elem_id="vae-sheet"):
-        gr.HTML(parts.heading("vae.sheet", "vae.sheet.try"))
+        gr.HTML(parts.heading("vae.sheet", "vae.sheet.try") + f'<p class="caption if"><b data-live="vae.sheet:stands_in"></b> {both("vae.sheet.stands_in")}</p>')
         with gr.Row():
             with gr.Column(scale=4, min_width=280):
                 gr.HTML(cursor('<canvas data-mirror="vae.sheet:0" width="560" height="560"></canvas>', SLIDERS, "vae.place", at="z", places="quantiles",
@@ -90,7 +90,7 @@ def sheet_frame(query: Mapping[str, str]) -> live.Frame:
     checkpoint = flat(query)
     if checkpoint.model not in _sheets:
         _sheets[checkpoint.model] = _sheet(checkpoint)
-    return live.Frame(_sheets[checkpoint.model], {"model": checkpoint.name})
+    return live.Frame(_sheets[checkpoint.model], {"model": checkpoint.name, "stands_in": stand_in(checkpoint, query)})
 
 
 def _sheet(checkpoint: Checkpoint) -> np.ndarray:

@@ -18,7 +18,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
 from ...ui.state import SCRIPT, Field
-from . import Piece, Shared, drawing, flat, joined, model
+from . import Piece, Shared, drawing, flat, joined, model, stand_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +62,7 @@ def build(shared: Shared) -> Piece:
         parts.formula("vae.stepper.f", r"z=\mu+\sigma\odot\epsilon,\quad\epsilon\sim\mathcal N(0,I)",
                       f"z<sub>1</sub> = μ<sub>1</sub> + σ<sub>1</sub> ε<sub>1</sub>: {_now('stepper', 'z1')} = {_now('stepper', 'mu1')} + {_now('stepper', 'sigma1')} · ({_now('stepper', 'eps1')})")
     with gr.Column(elem_classes="section", elem_id="vae-posterior"):
-        gr.HTML(parts.heading("vae.posterior", "vae.posterior.try"))
+        gr.HTML(parts.heading("vae.posterior", "vae.posterior.try") + f'<p class="caption if"><b data-live="vae.posterior:stands_in"></b> {both("vae.posterior.stands_in")}</p>')
         with gr.Row():
             with gr.Column(scale=4, min_width=280):
                 gr.HTML(cursor(f'<canvas data-mirror="vae.posterior:0" width="{SIDE}" height="{SIDE}"></canvas>', MOVE, "vae.posterior", at="moved", places="places",
@@ -202,13 +202,13 @@ def posterior_frame(query: Mapping[str, str]) -> live.Frame:
     from .. import maths
 
     checkpoint = flat(query)
-    found = seen(checkpoint, drawing(checkpoint, query.get("x"), stands_in=checkpoint.name != query.get("checkpoint")))
+    found = seen(checkpoint, drawing(checkpoint, query.get("x"), stands_in=bool(stand_in(checkpoint, query))))
     moved = inputs.numbers_in("move", query.get("move"), 2, -1, 1)
     mu, logvar = _q(found, moved, inputs.numbers_in("widen", query.get("widen"), 2, -SCALE, SCALE))
     elbo, gap = maths.elbo_and_gap(found.log_joint, found.evidence.log_p, mu, logvar)
     sigma = (0.5 * logvar).exp()
     return live.Frame(_picture(found, mu, sigma), {
-        "elbo": elbo.item(), "gap": gap.item(), "log_p": found.evidence.log_p.item(), "moved": moved, "places": [-0.5, 0.5],
+        "elbo": elbo.item(), "gap": gap.item(), "log_p": found.evidence.log_p.item(), "moved": moved, "places": [-0.5, 0.5], "stands_in": stand_in(checkpoint, query),
         **{f"{name}{axis + 1}": value for name, values in {"mu": mu, "sigma": sigma}.items() for axis, value in enumerate(values.tolist())},
     })
 
