@@ -55,6 +55,7 @@ def test_it_opens_on_live_pictures_without_a_click(visit):
     assert pixels(page, "#live-vae-encode [data-tile='0'] canvas").std() > 20
     np.testing.assert_array_equal(pixels(page, DECODED), decoded_by_the_server(page))
     assert urlsplit(page.url).query == "", "opening alone is no news for the URL"
+    assert not page.locator("#vae-own .if").is_visible(), "drawn digits are nobody's reconstructions"
 
 
 def test_dragging_a_slider_redraws_the_digit_of_its_last_value(visit):

@@ -49,6 +49,8 @@ def point(page, selector, x, y):
 def test_dragging_over_the_sheet_decodes_what_lies_there(visit):
     page = visit("vae-sheet", "vae.sheet", "vae.codes", "vae.place")
     sheet = ".cursor:has([data-mirror='vae.sheet:0'])"
+    page.wait_for_function("document.querySelector('#vae-sheet .if')?.checkVisibility()", timeout=WAIT)
+    assert page.inner_text("#vae-sheet .if").startswith("vae-mnist-2d stands in for the chosen model")
     point(page, sheet, (15 + 0.5) / 20, (4 + 0.5) / 20)
     until(page, "vae.place", "Math.abs(n.z[0] - n.quantiles[15]) < 0.03 && Math.abs(n.z[1] - n.quantiles[4]) < 0.03")
     wait_for_frames(page, "vae.place")
