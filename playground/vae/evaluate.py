@@ -25,6 +25,7 @@ def evaluate(name: str, full: bool = False, report: Callable[[int, int], None] |
     Under a Gaussian likelihood these are of densities over pixels in [0, 1], not discretised: they may be below 0 and hold for the
     model's own sigma alone, which the card names. So the PSNR of reconstructions stands first there. How good draws from the prior
     are is measured for MNIST alone: our features are those of a classifier of digits.
+
     full: K = 5,000 importance samples, as in Burda et al. 2016, instead of 200, or of 10 for a model of config.ASIDE.
     report: called as report(done, total) with images done. Standard errors are over images.
     """
