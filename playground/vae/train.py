@@ -15,7 +15,7 @@ from .config import DIGITS, EXAMPLES, OWN_SIZE, PLANE, PRESETS, RATES, SHOWN, Mo
 from .model import VAE
 
 BEST = "loss"
-CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist", **dict.fromkeys(RATES.values(), "mnist")}
+CHECKPOINTS = {"vae-mnist": "mnist", PLANE: "mnist", "vae-emoji": "noto-emoji", **dict.fromkeys(RATES.values(), "mnist")}
 PREVIEW, PREVIEW_SEED = 32, 0        # pictures that show how a training goes
 CLOUD = 300                  # held-out pictures whose codes show it too
 LOOK_EVERY = 100             # updates between two looks at how near those codes are to the prior
