@@ -1,5 +1,7 @@
 """The NeRF tab as a person uses it: turn the scene, follow another ray, train it, ask the field somewhere else."""
 
+import time
+
 import blender
 import pytest
 
@@ -154,7 +156,10 @@ def test_more_frequencies_fit_what_none_cannot(page):
     before = pixels(page, "nerf.encoding", 1)
     page.locator("#nerf-encoding-trainer .play").click()                          # one's own, from the start
     page.wait_for_function("playground.live.view('nerf.encoding').numbers.step > 0")
-    assert pixels(page, "nerf.encoding", 1) != before
+    end = time.monotonic() + 30
+    while pixels(page, "nerf.encoding", 1) == before:         # drawn a moment after its numbers
+        assert time.monotonic() < end
+        page.wait_for_timeout(100)
     page.locator("#nerf-encoding-trainer .play").click()
 
 
