@@ -94,6 +94,10 @@
       this.shown = ++this.asked;
       this.put(picture, numbers);
     }
+    /* Whether the page says what the frame says. */
+    get read() {
+      return !unwritten.has(`live ${this.name}:`);
+    }
     put(picture, numbers) {
       this.frames++;
       this.picture = picture;

@@ -75,11 +75,12 @@ def redraws_beside_an_ordinary_image(live, knob: str, view: str, ordinary, ordin
 
 
 def wait_for_frames(page, *views: str, after: dict[str, int] | None = None) -> None:
-    """Until each view has drawn (more than `after` of) its frames and no request of it is under way."""
+    """Until each view has drawn (more than `after` of) its frames, no request of it is under way and its numbers stand on the page."""
     for view in views:
         page.wait_for_function(
-            "([name, n]) => { const v = window.playground?.live?.view(name); return v && v.frames > n && !v.inFlight && v.wanted === null && !v.resting }",
+            "([name, n]) => { const v = window.playground?.live?.view(name); return v && v.frames > n && !v.inFlight && v.wanted === null && !v.resting && v.read }",
             arg=[view, (after or {}).get(view, 0)], timeout=WAIT)
+    page.evaluate("new Promise(done => { requestAnimationFrame(() => requestAnimationFrame(done)); setTimeout(done, 1000) })")   # what is drawn from them, too
 
 
 def frames(page, view: str) -> int:

@@ -177,6 +177,7 @@ def test_more_guidance_pushes_harder_and_the_strip_shows_what_it_does(visit):
     assert after["scale"] * after["gradient"] * after["noise_weight"] > 0 and after["t"] == before["t"]
     page.locator("#live-diffusion-scales").scroll_into_view_if_needed()
     until(page, "diffusion.scales", "!n.more && n.y === 5")
+    wait_for_frames(page, "diffusion.scales")
     found = numbers(page, "diffusion.scales")
     assert found["guide_free_4"] > 0.9 and found["judge_free_2"] > 0.5
     assert page.inner_text("[data-live='diffusion.scales:judge_free_2']") not in ("", "–")

@@ -51,7 +51,7 @@ def pause(page) -> dict:
     page.click("#diffusion-trainer .play")
     page.wait_for_function("""() => { const view = playground.live.view('diffusion.plane');
         return !view.numbers.more && !view.inFlight && view.wanted === null }""")
-    page.wait_for_timeout(300)
+    wait_for_frames(page, "diffusion.plane")
     return now(page)
 
 
@@ -147,7 +147,7 @@ def test_a_smaller_beta_makes_the_true_step_a_gaussian(visit):
     drag(page, knob(page, "beta"), to=0.05, steps=20)
     page.wait_for_function("beta => playground.live.view('diffusion.line').numbers.beta_text === beta",
                            arg=f"{float(knob(page, 'beta').input_value()):.3g}")
-    page.wait_for_timeout(300)
+    wait_for_frames(page, "diffusion.line")
     after = numbers(page, "diffusion.line")
     assert 0 < after["kl"] < 0.12 and after["log_beta"] < before["log_beta"]
     assert page.inner_text("#diffusion-line [data-live='diffusion.line:kl_text']") == after["kl_text"]

@@ -64,6 +64,7 @@ def test_dragging_a_slider_redraws_the_digit_of_its_last_value(visit):
     drag(page, slider(page, 1), to=0.95, steps=40)
     wait_for_frames(page, "vae.decode", after={"vae.decode": n + 2})
     page.wait_for_timeout(300)
+    wait_for_frames(page, "vae.decode")
     now = numbers(page, "vae.decode")
     assert now["z"][0] == pytest.approx(float(slider(page, 1).input_value()), abs=1e-6)
     assert now["z"][0] > 2.3
