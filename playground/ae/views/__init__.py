@@ -1,0 +1,195 @@
+"""The tab's views, one file each: what it shows, what it asks the models for, how it is wired. `build(shared)` lays one out.
+
+What they have in common is here: the controls at the top of the tab, which model a view takes, and how a query is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ...core import images, inputs
+from ...core.errors import PlaygroundError, register
+from ...ui.live import View
+from ...ui.state import Field
+from .. import config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...core.checkpoints import Checkpoint
+
+EXAMPLE = re.compile("e[0-9]")
+
+register({
+    "ae.absent": (
+        "This view needs a model like {name}, which is not there; train one with the network “{network}” below, or choose one at the top.",
+        "此视图需要 {name} 这样的模型，但找不到它；请在下方用网络“{network}”训练一个，或在顶部选择一个。",
+    ),
+})
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The controls at the top of the tab and the visitor's picture, which the views follow."""
+
+    checkpoint: gr.Dropdown
+    seed: gr.Number
+    picture: Sequence[gr.components.Component]       # the pad, and what is shown instead of it: `drawing` reads both
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a view adds to the tab's state: its fields in the URL, and the live views that follow the controls."""
+
+    fields: Sequence[Field] = ()
+    views: Sequence[View] = ()
+
+
+# ---- which model -----------------------------------------------------------------------------------------------
+
+
+def model(query: Mapping[str, str]) -> Checkpoint:
+    """The autoencoder a query names."""
+    from .. import sample
+
+    return sample.load(query.get("checkpoint"))
+
+
+def present(name: str) -> bool:
+    from ...core import checkpoints
+
+    return any(entry.name == name for entry in checkpoints.entries())
+
+
+def standing(name: str, network: str) -> Checkpoint:
+    """The shipped model that stands in where the chosen one is of another kind."""
+    from .. import sample
+
+    if not present(name):
+        raise PlaygroundError("ae.absent", name=name, network=network)
+    return sample.load(name)
+
+
+def plain(query: Mapping[str, str]) -> Checkpoint:
+    """The chosen model if it is a deep one, else the shipped one."""
+    chosen = model(query)
+    return chosen if chosen.model.config.network == "deep" else standing(config.FIRST, "deep")
+
+
+def sparse(query: Mapping[str, str]) -> Checkpoint:
+    """The chosen model if it is a sparse one, else the shipped one."""
+    chosen = model(query)
+    return chosen if chosen.model.config.network == "sparse" else standing(config.SPARSE, "sparse")
+
+
+def contractive(query: Mapping[str, str]) -> Checkpoint:
+    """The chosen model if it is a tied one with a penalty, else the shipped one."""
+    chosen = model(query)
+    return chosen if chosen.model.config.network == "tied" and chosen.config["train"]["penalty"] else standing(config.CONTRACTIVE, "tied")
+
+
+def twin(query: Mapping[str, str]) -> Checkpoint:
+    """The chosen model if it is a tied one without a penalty, else the shipped one."""
+    chosen = model(query)
+    return chosen if chosen.model.config.network == "tied" and not chosen.config["train"]["penalty"] else standing(config.PLAIN, "tied")
+
+
+def fits(checkpoint: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two models see pictures of one size and number of channels."""
+    return checkpoint.model.shape == other.model.shape
+
+
+# ---- the visitor's picture -------------------------------------------------------------------------------------
+
+
+def joined(drawn: object, instead: object) -> object:
+    """The visitor's picture as one text, as a live view's query holds it."""
+    return f"{drawn},{instead}" if isinstance(instead, str) and instead else drawn
+
+
+def drawing(checkpoint: Checkpoint, text: object) -> Tensor:
+    """The visitor's picture as the model sees pictures, (C, H, W) in [0, 1]: "<drawing of the pad>,<what is shown instead, or nothing>".
+
+    Instead: an uploaded picture as images.pack_picture writes it, or "e3" for example 3, of the model's own. A model whose pictures are
+    of another kind takes the drawing, or where there is none an example of its own.
+    """
+    import torch
+
+    shape = checkpoint.model.config
+    drawn, _, picture = text.partition(",") if isinstance(text, str) else (text, "", "")
+    if picture and not holds(checkpoint, picture) and (drawn or not EXAMPLE.fullmatch(picture)):
+        picture = ""
+    if EXAMPLE.fullmatch(picture):
+        return examples(checkpoint)[int(picture[1:])]
+    if picture:
+        pixels = torch.from_numpy(images.unpack_picture(picture, shape.channels, shape.size).copy()).float() / 255
+        return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    return images.centred(images.unpack_drawing(drawn), shape.size).expand(shape.channels, -1, -1)
+
+
+def examples(checkpoint: Checkpoint) -> Tensor:
+    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: held-out ones that the checkpoint carries, else drawn digits."""
+    import torch
+
+    if keeps_examples(checkpoint):
+        return checkpoint.derived["examples"].float() / 255
+    shape = checkpoint.model.config
+    digits = [images.centred(images.unpack_drawing(digit(i)), shape.size) for i in range(config.EXAMPLES)]
+    return torch.stack(digits).expand(-1, shape.channels, -1, -1)
+
+
+def holds(checkpoint: Checkpoint, picture: str) -> bool:
+    """Whether a picture that is shown instead of the drawing is one of the model's own kind."""
+    if EXAMPLE.fullmatch(picture):
+        return keeps_examples(checkpoint)
+    try:
+        images.unpack_picture(picture, checkpoint.model.config.channels, checkpoint.model.config.size)
+        return True
+    except PlaygroundError:
+        return False
+
+
+def keeps_examples(checkpoint: Checkpoint) -> bool:
+    kept = checkpoint.derived.get("examples")
+    return kept is not None and kept.shape == (config.EXAMPLES, *checkpoint.model.shape)
+
+
+@cache
+def digit(i: int) -> str:
+    """A digit of the built-in set as a drawing, straight and a little bold."""
+    from ...core import procedural
+
+    return images.pack_drawing(procedural.render_glyph(i, size=images.PAD)[0].numpy() > 127)
+
+
+def judged(checkpoint: Checkpoint) -> bool:
+    """Whether our classifier of digits can look at its pictures."""
+    from ...core import classifier
+
+    return checkpoint.model.shape == (1, classifier.SIZE, classifier.SIZE)
+
+
+# ---- how things look -------------------------------------------------------------------------------------------
+
+
+def beside(*pictures: Any):
+    """uint8 (H, W) or (H, W, 3) tiles side by side, as a live view's frame holds them."""
+    import numpy as np
+
+    return np.concatenate([np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture for picture in pictures], axis=1)
+
+
+def pattern(weights: Tensor):
+    """A filter (C, H, W) as a signed tile, its strongest weight in full colour: black is 0, orange more, blue less."""
+    return images.signed(weights / weights.abs().max().clamp(min=1e-9))
+
+
+def number(query: Mapping[str, str], name: str, low: int, high: int) -> int:
+    """A whole number of a query."""
+    return inputs.integer(name, inputs.parsed(query.get(name)), low, high)
