@@ -63,7 +63,7 @@ def main() -> None:
             url = server.stdout.readline().split()[-1:] or sys.exit("app.py did not start")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-background-networking"])
             if not options.all:
-                take(browser, url[0], ROOT / "docs" / "screenshot.png", width=1440, height=900)
+                take(browser, f"{url[0]}/?tab=vae", ROOT / "docs" / "screenshot.png", width=1440, height=900)
                 return
             options.out.mkdir(parents=True, exist_ok=True)
             for family, width, dark, language in itertools.product(FAMILIES, (1440, 390), (False, True), LOCALES):

@@ -33,6 +33,10 @@ THEME = gr.themes.Base(
 )
 
 
+# What a tab shows of another family: family -> a parameter of its `build` -> what gives it, when it is asked.
+BORROWED = {"ae": {"vae": lambda: families.load("vae", "sample").plane()}}
+
+
 class Page(gr.Blocks):
     """Blocks that refuse in our words what Gradio itself refuses before a handler sees it (a wrong number of inputs, a
     file that nobody uploaded): it would send an error without a text."""
@@ -56,7 +60,7 @@ def build() -> gr.Blocks:
         with gr.Tabs(elem_id="families"):
             for family in families.FAMILIES:
                 with gr.Tab(i18n.t(f"{family}.tab"), id=family) as tab:
-                    families.load(family, "tab").build(tab)
+                    families.load(family, "tab").build(tab, **BORROWED.get(family, {}))
     return page
 
 

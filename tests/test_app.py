@@ -206,7 +206,16 @@ DECIDE = {**DRAW, "sampler": "ddim", "steps": "5", "eta": "0", "guidance": "free
 FIELD = "nerf-lego"
 PATH = "35,30,4,40:125,30,4,40"
 LOOK = {"checkpoint": FIELD, "camera": "35,30,4,40"}
-VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"checkpoint": NAME, "seed": "1"}),
+AE = "ae-mnist-30d"
+CODE = {"checkpoint": AE, "x": DRAWING}
+VIEWS = [("ae.look", CODE), ("ae.examples", {"checkpoint": AE}), ("ae.row", {**CODE, "d": "12"}), ("ae.plane", {"checkpoint": AE, "z": "1,2"}),
+         ("ae.plane.vae", {"z": "1,2"}), ("ae.keep", {**CODE, "k": "3"}), ("ae.wall", {"checkpoint": AE, "leaf": "1"}), ("ae.unit", {**CODE, "unit": "1"}),
+         ("ae.exciting", {"checkpoint": AE, "unit": "1"}), ("ae.penalty", {"x": DRAWING, "at": "1"}), ("ae.penalty.all", {"x": DRAWING}),
+         ("ae.spectrum", CODE), ("ae.nudge", {**CODE, "seed": "1", "which": "1", "amount": "0.5"}),
+         ("ae.repair", {**CODE, "seed": "1", "kind": "mask", "amount": "0.3"}),
+         ("ae.field", {"set": "moons", "sigma": "0.2", "steps": "3", "ink": "", "play": ""}), ("ae.use", {"checkpoint": AE, "play": ""}),
+         ("ae.use.codes", {"checkpoint": AE}),
+         ("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"checkpoint": NAME, "seed": "1"}),
          ("vae.strips", {"checkpoint": NAME, "z": "1,2"}), ("vae.more", {"checkpoint": NAME, "z": "1,2"}),
          ("vae.paths", {"checkpoint": NAME, "seed": "1"}), ("vae.encode", {"checkpoint": NAME, "x": DRAWING}), ("vae.examples", {"checkpoint": NAME}),
          ("vae.sheet", {"checkpoint": NAME}), ("vae.codes", {"checkpoint": NAME}), ("vae.place", {"checkpoint": NAME, "z": "1,2"}),
@@ -234,7 +243,7 @@ VIEWS = [("vae.decode", {"checkpoint": NAME, "z": "1,2"}), ("vae.prior", {"check
 TAKEN = {"1", "٣"}           # hostile values that are true seeds; and of other parameters also:
 ALSO_TAKEN = {
     "y": {""}, "x": {""}, "hole": {"", "A" * 523}, "trunk": {""}, "kept": {""}, "hold": {"", "0.5"}, "scale": {"0.5"}, "eta": {"0.5"}, "strength": {"0.5"}, "wipe": {"0.5"},
-    "k": {"-1"}, "rate": {"0.5"}, "at": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
+    "k": {"-1"}, "ink": {"", "A" * 523}, "sigma": {"0.5"}, "rate": {"0.5"}, "at": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
 }
 OPTIONAL = [("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
             ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.palette", {"checkpoint": NAME, "seed": "1"}, "a"), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0,0"}, "d"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]
@@ -264,7 +273,7 @@ def test_a_hostile_query_is_a_frame_or_one_sentence(client, view, query):
                 assert said.keys() == {"en", "zh"} and HAN.search(said["zh"]) and not HAN.search(said["en"])
                 assert clean(said["en"]) and clean(said["zh"])
         missing = client.get(f"/live/{view}", params={k: v for k, v in query.items() if k != key})
-        if view.startswith(("diffusion.", "nerf.")) and missing.status_code == 200:          # it has a usual value
+        if view.startswith(("ae.", "diffusion.", "nerf.")) and missing.status_code == 200:          # it has a usual value
             assert missing.headers["content-type"] == "image/png"
         else:
             assert missing.status_code == 422 and clean(missing.json()["error"]["en"])
@@ -439,6 +448,14 @@ def test_the_direct_route_says_the_same_sentence(client, endpoints):
 
 VISITOR = "0123456789abcdef" * 2
 NAMED = [                    # (endpoint, good arguments, the argument that is also made hostile beside the first)
+    ("ae_reconstruct", [AE, DRAWING], 1),
+    ("ae_plane", [AE, [0.5, -1]], 1),
+    ("ae_keep", [AE, DRAWING, 5], 2),
+    ("ae_contraction", [AE, DRAWING], 1),
+    ("ae_repair", [AE, DRAWING, "mask", 0.3, 1], 3),
+    ("ae_train", ["glyphs", "10s", 3, {"latent": 2}, VISITOR], 3),
+    ("ae_runs", [VISITOR], 0),
+    ("ae_steer", ["ae-glyphs-10s-00000000", "stop", VISITOR], 1),
     ("vae_decode", [NAME, [0.5, -1, 2]], 1),
     ("vae_encode", [NAME, DRAWING], 1),
     ("vae_prior", [NAME, 3, 0], 2),

@@ -7,7 +7,8 @@ from ..core.recipe import Knob
 
 NETWORKS = ("deep", "sparse", "tied")        # many layers to a small code; one large ReLU layer; one sigmoid layer with W and its transpose
 SPARSITIES = ("l1", "kl", "top-k")           # what keeps the units of a sparse one silent
-CORRUPTIONS = ("none", "mask", "gaussian", "salt-pepper")            # of what the encoder sees while it trains
+CORRUPTED = ("mask", "gaussian", "salt-pepper")
+CORRUPTIONS = ("none", *CORRUPTED, "mixed")      # of what the encoder sees while it trains; mixed: each picture in one way, by some amount
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class TrainConfig:
     penalty: float = 0.1     # weight of ||h||_1 or of the KL (sparse), of ||J||_F^2 (tied); the deep one has none
     rho: float = 0.03        # sparse by the KL: the mean activation that is asked of each unit
     corruption: str = "none"
-    amount: float = 0.3      # of the corruption: share of the pixels, or the noise's standard deviation
+    amount: float = 0.3      # of the corruption: share of the pixels, or the noise's standard deviation; mixed: at most
     moved: float = 0.0       # share of the pictures that are turned, scaled, sheared and shifted a little: other handwriting
 
     def __post_init__(self) -> None:

@@ -154,15 +154,21 @@ def pca_errors(x: Tensor, basis: PCA) -> Tensor:
 # ---- corruptions -----------------------------------------------------------------------------------------------
 
 
-def corrupted(x: Tensor, kind: str, amount: float, generator: torch.Generator) -> Tensor:
+def corrupted(x: Tensor, kind: str, amount: float | Tensor, generator: torch.Generator) -> Tensor:
     """What a denoising autoencoder is shown instead of x. Vincent et al. 2008 ("mask"), 2010 ("gaussian", "salt-pepper").
 
     x: (B, C, H, W) in [0, 1]. mask: a share `amount` of the pixels is 0; salt-pepper: of these, half are 0 and half are 1, all
-    channels alike; gaussian: x + amount eps, not clamped; "none": x. Noise from the CPU generator: a pixel that is hit by some
-    amount is hit by every larger one.
+    channels alike; gaussian: x + amount eps, not clamped; "none": x; mixed: each image in one of the three ways, by an amount of its
+    own, uniform below `amount`. An amount may be (B, 1, 1, 1). Noise from the CPU generator: a pixel that is hit by some amount is
+    hit by every larger one.
     """
     if kind == "none":
         return x
+    if kind == "mixed":
+        way = torch.randint(3, (len(x), 1, 1, 1), generator=generator).to(x)
+        own = amount * torch.rand((len(x), 1, 1, 1), generator=generator).to(x)
+        masked, noisy, peppered = (corrupted(x, each, own, generator) for each in ("mask", "gaussian", "salt-pepper"))
+        return torch.where(way == 0, masked, torch.where(way == 1, noisy, peppered))
     if kind == "gaussian":
         return x + amount * torch.randn(x.shape, generator=generator).to(x)
     hit = torch.rand((len(x), 1, *x.shape[2:]), generator=generator).to(x) < amount

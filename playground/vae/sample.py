@@ -3,8 +3,9 @@
 Codes are passed around in the order of the sliders: z[0] belongs to the dimension that carries most (the largest KL).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from ..core import checkpoints, device
 from ..core.checkpoints import Checkpoint
 from ..core.errors import PlaygroundError, register
-from . import maths
+from . import config, maths
 from .model import VAE, ModelConfig
 from .train import log_likelihood
 
@@ -58,6 +59,14 @@ def decode(checkpoint: Checkpoint, z: Tensor) -> Tensor:
     by_dimension[:, order(checkpoint)] = z
     where = next(checkpoint.model.parameters()).device
     return torch.cat([checkpoint.model.mean(part.to(where)).cpu() for part in by_dimension.split(BATCH)])
+
+
+def plane() -> tuple[Hashable, Callable[[Tensor], Tensor], Tensor, Tensor | None]:
+    """The shipped latent plane, for a tab that sets another one beside it: (a key that changes with the model, its `decode` of codes (N, 2),
+    held-out codes (M, 2), their labels (M,) or None)."""
+    checkpoint = load(config.PLANE)
+    return ((checkpoint.name, id(checkpoint.model)), partial(decode, checkpoint), checkpoint.derived["mu"][:, order(checkpoint)],
+            checkpoint.derived.get("labels"))
 
 
 def paths(a: Tensor, b: Tensor, n: int) -> Tensor:

@@ -169,7 +169,7 @@ def test_pca_30_reproduces_the_papers_13_87(mnist):
 def test_no_corruption_is_the_picture_itself():
     x = torch.rand(3, 1, 8, 8)
     assert maths.corrupted(x, "none", 0.9, generator()) is x
-    for kind in ("mask", "gaussian", "salt-pepper"):
+    for kind in ("mask", "gaussian", "salt-pepper", "mixed"):
         assert torch.equal(maths.corrupted(x, kind, 0.0, generator()), x)
 
 
@@ -191,6 +191,20 @@ def test_salt_and_pepper_put_half_of_their_share_at_each_end():
 def test_gaussian_noise_has_its_standard_deviation_and_is_not_clamped():
     seen = maths.corrupted(torch.full((50, 1, 20, 20), 0.5), "gaussian", 0.7, generator())
     assert seen.std().item() == pytest.approx(0.7, rel=0.02) and seen.min() < 0 and seen.max() > 1
+
+
+def test_mixed_corruptions_take_turns_each_by_an_amount_of_its_own():
+    x = torch.full((3_000, 1, 12, 12), 0.5)
+    seen = maths.corrupted(x, "mixed", 0.8, generator()).flatten(1)
+    black, white = (seen == 0).float().mean(1), (seen == 1).float().mean(1)
+    noisy, masked = (seen != 0.5).all(1), (black > 0) & (white == 0)
+    peppered = (white > 0) & ~noisy
+    for way in (noisy, masked, peppered):                     # a third each, but for pictures that happen to stay whole
+        assert abs(way.float().mean() - 1 / 3) < 0.04
+    share = black[masked]
+    assert share.max() < 0.8 + 0.1 and abs(share.mean() - 0.4) < 0.03 and share.std() > 0.2, "uniform below the amount"
+    assert abs(seen[noisy].std(1).mean() - 0.4) < 0.03
+    assert torch.equal(seen, maths.corrupted(x, "mixed", 0.8, generator()).flatten(1))
 
 
 @pytest.mark.parametrize("kind", ["mask", "salt-pepper"])

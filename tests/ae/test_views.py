@@ -196,7 +196,7 @@ def test_a_program_is_told_the_same_of_few_units():
 def test_the_wall_shows_the_units_by_their_mean_activation():
     checkpoint = sample.load("tiny-sparse")
     average = checkpoint.derived["average"]
-    first, last = (wall.wall_frame({"checkpoint": "tiny-sparse", "page": page}) for page in ("1", "200"))
+    first, last = (wall.wall_frame({"checkpoint": "tiny-sparse", "leaf": page}) for page in ("1", "200"))
     by_hand = sorted(range(40), key=lambda j: -average[j].item())
     assert [first.numbers[f"mean{i}"] for i in range(32)] == pytest.approx([average[j].item() for j in by_hand[:32]])
     assert first.numbers["pages"] == "1 / 2" and last.numbers["pages"] == "2 / 2" and last.numbers["mean8"] == ""
@@ -233,7 +233,7 @@ def test_the_exciting_pictures_are_those_of_the_largest_activation():
 
 
 def test_a_deep_one_gives_way_to_the_sparse_one_on_the_wall():
-    a, b = (wall.wall_frame({"checkpoint": name, "page": "1"}) for name in ("tiny-30d", "tiny-sparse"))
+    a, b = (wall.wall_frame({"checkpoint": name, "leaf": "1"}) for name in ("tiny-30d", "tiny-sparse"))
     np.testing.assert_array_equal(a.picture, b.picture)
 
 
@@ -404,7 +404,7 @@ def test_the_models_of_the_penalty_are_not_in_the_tab_s_list():
     (row.row_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "d": "0"}), (row.row_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "d": "2.5"}),
     (lambda query: planes.plane_frame(planes.own, query), {"checkpoint": "tiny-2d", "z": "NaN,0"}), (lambda query: planes.plane_frame(planes.own, query), {"checkpoint": "tiny-2d", "z": "1"}),
     (keep.keep_frame, {"checkpoint": "tiny-sparse", "x": DRAWING, "k": "1e9"}), (keep.keep_frame, {"checkpoint": "tiny-sparse", "x": "", "k": "0"}),
-    (wall.wall_frame, {"checkpoint": "tiny-sparse", "page": "0"}), (wall.unit_frame, {"checkpoint": "tiny-sparse", "x": DRAWING, "unit": "-1"}), (wall.exciting_frame, {"checkpoint": "tiny-sparse"}),
+    (wall.wall_frame, {"checkpoint": "tiny-sparse", "leaf": "0"}), (wall.unit_frame, {"checkpoint": "tiny-sparse", "x": DRAWING, "unit": "-1"}), (wall.exciting_frame, {"checkpoint": "tiny-sparse"}),
     (penalty.penalty_frame, {"x": DRAWING, "at": "99"}), (penalty.all_frame, {"x": DRAWING}),
     (contraction.spectrum_frame, {"checkpoint": "tiny-30d", "x": ""}), (contraction.nudge_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "which": "6", "amount": "0"}),
     (contraction.nudge_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "which": "1", "amount": "inf"}), (contraction.nudge_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "which": "1", "amount": "1", "seed": "-1"}),
@@ -416,7 +416,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(frame, query):
 
 
 @pytest.mark.parametrize("constant, frame, query", [
-    ("SPARSE", keep.keep_frame, {"x": DRAWING, "k": "0"}), ("SPARSE", wall.wall_frame, {"page": "1"}), ("CONTRACTIVE", contraction.spectrum_frame, {"x": DRAWING}),
+    ("SPARSE", keep.keep_frame, {"x": DRAWING, "k": "0"}), ("SPARSE", wall.wall_frame, {"leaf": "1"}), ("CONTRACTIVE", contraction.spectrum_frame, {"x": DRAWING}),
     ("PLAIN", contraction.spectrum_frame, {"x": DRAWING}), ("PLANE", lambda query: planes.plane_frame(planes.own, query), {"z": "0,0"}),
 ])
 def test_a_shipped_model_that_is_missing_is_named(monkeypatch, constant, frame, query):

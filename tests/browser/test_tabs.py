@@ -26,7 +26,7 @@ def test_a_tab_asks_for_nothing_before_it_is_opened_and_opens_on_its_pictures(tw
     wait_for_frames(page, "sixth.decode", "sixth.prior", "sixth.encode")
     page.wait_for_timeout(500)
     assert asked(page, "sixth") and not asked(page, "vae")
-    page.get_by_role("tab").nth(1).click()
+    page.get_by_role("tab", name="VAE", exact=True).click()
     wait_for_frames(page, "vae.decode", "vae.prior", "vae.encode")
     assert pixels(page, "#live-vae-decode canvas").std() > 20
     assert page.crashes == [] and page.console_errors == []

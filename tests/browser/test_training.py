@@ -35,7 +35,7 @@ def visit(open_page, host):
     """Open the page with its panel unfolded; afterwards nothing may have crashed or gone to another host."""
     pages = []
 
-    def visit(path="/", base=None, **options):
+    def visit(path="/?tab=vae", base=None, **options):
         page = open_page(base=(base or host).url, path=path, **options)
         pages.append(page)
         wait_for_frames(page, "vae.decode")

@@ -26,8 +26,8 @@ def visit(open_page):
     """Open the page and wait for its first pictures; afterwards nothing may have crashed or gone to another host."""
     pages = []
 
-    def visit(**options):
-        page = open_page(**options)
+    def visit(path="/?tab=vae", **options):
+        page = open_page(path=path, **options)
         pages.append(page)
         wait_for_frames(page, *VIEWS)
         page.wait_for_timeout(300)
@@ -213,7 +213,7 @@ def test_the_url_restores_every_control_for_another_visitor(visit):
 
 
 def test_what_is_wrong_in_a_url_is_reported_in_the_visitors_language_and_nothing_else_is_lost(visit):
-    page = visit(locale="zh-CN", path="/?vae.seed=-4&vae.model=../../etc&vae.z=99&vae.x=<b>&tab=nothing")
+    page = visit(locale="zh-CN", path="/?tab=vae&vae.seed=-4&vae.model=../../etc&vae.z=99&vae.x=<b>")
     page.wait_for_selector("text=应为 0 到 2147483647 之间的整数")
     said = page.inner_text("body")
     assert "应为 -3 到 3 之间的有限数" in said and re.search("请选择：[^。]*vae-mnist", said) and "无法读取该图画" in said
@@ -290,7 +290,7 @@ def test_dark_and_light_are_one_click_apart_and_remembered(visit):
 
 def test_after_the_server_was_killed_and_started_again_the_view_catches_up(start_app, open_page):
     first = start_app()
-    page = open_page(base=first.url)
+    page = open_page(base=first.url, path="/?tab=vae")
     wait_for_frames(page, *VIEWS)
     page.wait_for_timeout(500)
     first.process.kill()

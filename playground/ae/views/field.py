@@ -87,7 +87,9 @@ def field_frame(query: Mapping[str, str]) -> live.Frame:
     name = inputs.choice("set", query.get("set"), SETS)
     sigma = inputs.within("sigma", inputs.parsed(query.get("sigma")), *SIGMA)
     steps = inputs.integer("steps", inputs.parsed(query.get("steps")), 0, STEPS)
-    ink = (query.get("ink") or digit(3)) if name == "drawing" else ""
+    ink = query.get("ink") or digit(3)
+    images.unpack_drawing(ink)                                # refuses what is none
+    ink = ink if name == "drawing" else ""
     drive = plane.drive(query.get("play"))
     toy = toys.toy(drive.owner, name, ink, drive.again)
     for _ in range(min(SINGLES, drive.until - toy.step)):

@@ -50,12 +50,12 @@ class Plane:
     labels: Tensor | None    # (M,)
 
 
-Lent = Callable[[], Plane]   # what the page hands over: the plane of another family's model, as it is now
+Lent = Callable[[], tuple]   # what the page hands over: the fields of a Plane, of another family's model as it is now
 
 
 def build(shared: Shared, lent: Lent | None = None) -> Piece:
     """lent: the VAE's plane; without it the autoencoder's stands alone."""
-    sides = {"ae.plane": partial(plane_frame, own)} | ({"ae.plane.vae": partial(plane_frame, lambda query: lent())} if lent else {})
+    sides = {"ae.plane": partial(plane_frame, own)} | ({"ae.plane.vae": partial(plane_frame, lambda query: Plane(*lent()))} if lent else {})
     with gr.Column(elem_classes="section", elem_id="ae-planes"):
         gr.HTML(parts.heading("ae.planes", "ae.planes.try"))
         views = []

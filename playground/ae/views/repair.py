@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ...core.checkpoints import Checkpoint
 
-KINDS = tuple(kind for kind in config.CORRUPTIONS if kind != "none")
+KINDS = config.CORRUPTED
 START = 0.4                  # of the amount: a digit can still be read
 POINTS = 21                  # amounts of the curves, 0 to 1
 

@@ -48,7 +48,7 @@ def build(shared: Shared) -> Piece:
                 exciting = live.View("ae.exciting", alt=both("ae.unit.exciting"), tiles=EXCITING, elem_classes="strip eight still", lazy=True)
         parts.formula("ae.wall.f", r"x^{\ast}=\arg\max_{\lVert x\rVert\le1}W_jx=\frac{W_j}{\lVert W_j\rVert}",
                       f"j = {parts.now('ae.unit:unit')}, &nbsp; ‖W<sub>j</sub>‖ = {parts.now('ae.unit:norm')}, &nbsp; W<sub>j</sub>x = {parts.now('ae.unit:projection')}")
-    wall.follow(checkpoint=shared.checkpoint, page=page)
+    wall.follow(checkpoint=shared.checkpoint, leaf=page)                  # "page" is what a browser's page is called
     chosen.follow(checkpoint=shared.checkpoint, x=shared.picture, unit=unit)
     exciting.follow(checkpoint=shared.checkpoint, unit=unit)
     live.register("ae.wall", wall_frame)
@@ -80,7 +80,7 @@ def wall_frame(query: Mapping[str, str]) -> live.Frame:
     checkpoint = layer(query)
     units, network = order(checkpoint), checkpoint.model
     pages = -(-len(units) // TILES)
-    page = min(pages, number(query, "page", 1, PAGES))
+    page = min(pages, inputs.integer("page", inputs.parsed(query.get("leaf")), 1, PAGES))
     shown = units[TILES * (page - 1):TILES * page]
     tiles = [pattern(network.weight[unit].cpu().view(network.shape)) for unit in shown]
     tiles += [np.zeros((*network.shape[1:], 3), np.uint8)] * (TILES - len(tiles))
