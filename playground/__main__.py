@@ -108,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int)
     one.add_argument("--out", type=Path, metavar="DIR", help="the run's folder; the same one resumes")
     one.add_argument("--ship", metavar="NAME", help="copy the finished model to checkpoints/NAME")
+    one.add_argument("--bits", type=int, choices=(8, 16), default=16, help="of each weight in that copy")
 
     one = add("runs", list_runs)
     one.add_argument("action", nargs="?", choices=("list", "follow", "stop", "resume", "delete"), default="list")
@@ -210,7 +211,7 @@ def train(options: argparse.Namespace) -> int | None:
     _say("already finished" if already == now else f"finished in {now.seconds:,.0f} s")
     if options.ship is not None:
         with _written(f"checkpoint {options.ship}"):
-            checkpoints.ship(folder / "checkpoint", options.ship)
+            checkpoints.ship(folder / "checkpoint", options.ship, options.bits)
         _say(f"shipped as {options.ship}")
 
 

@@ -29,6 +29,7 @@ def card(name: str, config: Mapping[str, Any]) -> str:
     licence = LICENCES.get(re.sub("[^a-z0-9]", "", dataset.lower()), BUILT_IN)
     seconds = made.get("seconds")
     took = f"{seconds:,.0f} s" if isinstance(seconds, (int, float)) else "an unknown time"
+    bits = f", of which matrices and kernels keep {made['bits']} bits a weight" if isinstance(made.get("bits"), int) else ""
     return f"""# {name}
 
 A `{family}` model of the Generative Playground, trained on `{dataset}` ({licence}).
@@ -56,7 +57,7 @@ Measure them again with `python -m playground evaluate {name}`.
 
 ## Files
 
-`weights.safetensors` holds the network ("model.…") and what was derived from the data ("derived.…"); \
+`weights.safetensors` holds the network ("model.…"{bits}) and what was derived from the data ("derived.…"); \
 `config.json` holds what rebuilds it. Neither contains code.
 
 ## 中文说明

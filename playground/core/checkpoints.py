@@ -1,6 +1,6 @@
 """Checkpoints: safetensors and JSON in a folder, checked before anything is believed, never a pickle.
 
-    <name>/weights.safetensors    "model.<state_dict key>" and "derived.<key>"; floats may be fp16 on disk
+    <name>/weights.safetensors    "model.<state_dict key>" and "derived.<key>"; floats may be fp16 on disk, or int8 with a "scale.<key>"
     <name>/config.json            what rebuilds the model, how it was made, what was measured
     <name>/README.md              the model card, written from config.json
 
@@ -39,6 +39,8 @@ FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 FIELDS = {"family": str, "dataset": str, "model": dict, "train": dict, "metrics": dict, "command": str, "made": dict,
           "sha256": str}
+
+SCALE = "scale."             # before the key of a weight on disk in 8 bits: what its rows are multiplied by
 
 CACHE_BYTES = 512 * 2**20    # of loaded tensors, all checkpoints together
 WEIGHTS_MAX = 2 * 2**30      # bytes on disk
@@ -246,8 +248,9 @@ def _load(name: str, folder: Path, family: str, build: Callable[[Mapping[str, An
 
 
 def _tensors(name: str, data: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, floats as float32; raises `PlaygroundError` for anything else."""
+    """The tensors of a safetensors file, floats and what stands there in 8 bits as float32; raises `PlaygroundError` for anything else."""
     import safetensors.torch
+    import torch
 
     try:
         tensors = safetensors.torch.load(data)
@@ -255,6 +258,11 @@ def _tensors(name: str, data: bytes) -> dict[str, Tensor]:
         log.warning("%s: its weights cannot be read", name, exc_info=True)
         raise PlaygroundError("checkpoint.weights", name=name) from None
     tensors = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
+    for key in [key for key in tensors if key.startswith(SCALE)]:
+        scale, weight = tensors.pop(key), tensors.get(key.removeprefix(SCALE))
+        if weight is None or weight.dtype != torch.int8 or not weight.ndim or scale.shape != weight.shape[:1] or not scale.is_floating_point():
+            raise PlaygroundError("checkpoint.weights", name=name)
+        tensors[key.removeprefix(SCALE)] = (weight.float().flatten(1) * scale[:, None]).view(weight.shape)
     if not _finite(tensors):
         raise PlaygroundError("checkpoint.finite", name=name)
     return tensors
@@ -381,9 +389,14 @@ def save(folder: Path, *, family: str, dataset: str, model: Mapping[str, Any], t
     })
 
 
-def ship(source: Path, name: str) -> None:
-    """Copy a run's checkpoint folder to the shipped ones under `name`, with its card."""
+def ship(source: Path, name: str, bits: int = 16) -> None:
+    """Copy a run's checkpoint folder to the shipped ones under `name`, with its card; bits = 8: matrices and kernels with 8 bits a weight."""
     config, data = _pair(name, source)
+    if bits == 8:
+        import safetensors.torch
+
+        data = safetensors.torch.save(_eighths(_tensors(name, data)))
+        config = {**config, "made": {**config["made"], "bits": bits}, "sha256": hashlib.sha256(data).hexdigest()}
     target = SHIPPED / check_name(name)
     if not config["metrics"] and (target / CONFIG).is_file():
         old = _config(name, target)
@@ -442,6 +455,21 @@ def _on_disk(tensor: Tensor, half: bool) -> Tensor:
     if half and tensor.is_floating_point() and bool(tensor.half().isfinite().all()):
         return tensor.half()
     return tensor
+
+
+def _eighths(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As `_on_disk`, but weights of two dimensions and more as int8, each row (output) with a scale of its own; the rest as fp16."""
+    import torch
+
+    out = {}
+    for key, tensor in tensors.items():
+        if key.startswith("model.") and tensor.is_floating_point() and tensor.ndim > 1:
+            scale = (tensor.flatten(1).abs().amax(1) / 127).clamp(min=1e-30)
+            out[SCALE + key] = scale
+            out[key] = (tensor.flatten(1) / scale[:, None]).round().to(torch.int8).view(tensor.shape)
+        else:
+            out[key] = _on_disk(tensor, half=True)
+    return out
 
 
 def _json(value: object) -> bytes:

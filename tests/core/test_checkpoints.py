@@ -71,6 +71,37 @@ def test_full_precision_comes_back_to_the_bit_and_half_as_float32_within_its_rou
     assert sizes["half"] < sizes["full"]
 
 
+def test_shipped_with_8_bits_each_row_comes_back_within_half_a_step_of_its_largest_weight(places):
+    wide = places / "runs" / "wide" / "checkpoint"
+    own = save(wide, width=64, half=False).state_dict()
+    checkpoints.ship(wide, "small", bits=8)
+    checkpoints.ship(wide, "same")
+    small, derived = load("small").model.state_dict(), load("small").derived
+    matrices = [key for key, tensor in own.items() if tensor.ndim > 1]
+    assert matrices
+    for key, tensor in own.items():
+        if key in matrices:
+            step = tensor.flatten(1).abs().amax(1, keepdim=True) / 127
+            assert bool(((small[key] - tensor).flatten(1).abs() <= step * 0.5001).all()) and not torch.equal(small[key], tensor)
+        else:
+            assert torch.equal(small[key], tensor.half().float() if tensor.is_floating_point() else tensor)
+    assert torch.equal(derived["labels"], load("same").derived["labels"])
+    sizes = {entry.name: entry.bytes for entry in checkpoints.entries()}
+    assert sizes["small"] < sizes["same"]
+    assert "8 bits a weight" in (places / "checkpoints" / "small" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("scale", [torch.ones(3), torch.ones(1), torch.ones(4, 2), torch.ones(4, dtype=torch.int32), torch.full((4,), math.inf)])
+def test_a_scale_that_fits_no_weight_is_refused(places, folder, scale):
+    weights = {"model.weight": torch.ones(4, 5, dtype=torch.int8), "scale.model.weight": scale}
+    with pytest.raises(PlaygroundError):
+        checkpoints._tensors("toy-a", safetensors.torch.save(weights))
+    with pytest.raises(PlaygroundError):
+        checkpoints._tensors("toy-a", safetensors.torch.save({"scale.model.weight": torch.ones(4)}))
+    with pytest.raises(PlaygroundError):
+        checkpoints._tensors("toy-a", safetensors.torch.save({"model.weight": torch.ones(4, 5), "scale.model.weight": torch.ones(4)}))
+
+
 def test_what_half_precision_cannot_hold_stays_in_full(places):
     far = torch.tensor([1e6, 1.0])
     save(places / "checkpoints" / "toy-a", derived={"far": far, "labels": torch.tensor([2**40])})
