@@ -86,7 +86,8 @@ PLAIN = "ae-tied-mnist"              # the contractive one's twin without its pe
 DENOISER = "ae-denoising-mnist"
 PENALTIES = (0.02, 0.05, 0.1, 0.2, 0.5)          # of the sparse models of one view, alike but for that
 SNAPSHOTS = {weight: f"ae-sparse-mnist-{weight:g}".replace(".", "-") for weight in PENALTIES}         # penalty -> its model
-ASIDE = tuple(SNAPSHOTS.values())                # shipped, but not in the tab's list: they serve that view
+SIZES = ("ae-mnist-8d", "ae-mnist-16d")          # deep ones of other codes, for the curve of errors by size
+ASIDE = (*SNAPSHOTS.values(), *SIZES)            # shipped, but not in the tab's list: they serve their views
 
 EXAMPLES = 10                # pictures to pick from: drawn digits, or held-out pictures that a model of anything else carries
 DIGITS = ("mnist", "glyphs")

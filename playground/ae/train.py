@@ -12,12 +12,13 @@ from ..core import datasets, device
 from ..core.recipe import Progress, Result
 from . import maths
 from .config import (  # noqa: F401  (a recipe offers some of these too)
-    CONTRACTIVE, DENOISER, DIGITS, EXAMPLES, FIRST, OWN_SIZE, PLAIN, PLANE, PRESETS, SNAPSHOTS, SPARSE, ModelConfig, TrainConfig, suited,
+    CONTRACTIVE, DENOISER, DIGITS, EXAMPLES, FIRST, OWN_SIZE, PLAIN, PLANE, PRESETS, SIZES, SNAPSHOTS, SPARSE, ModelConfig, TrainConfig,
+    suited,
 )
 from .model import Autoencoder, network
 
 BEST = "loss"
-CHECKPOINTS = dict.fromkeys((FIRST, PLANE, SPARSE, CONTRACTIVE, PLAIN, DENOISER, *SNAPSHOTS.values()), "mnist")
+CHECKPOINTS = dict.fromkeys((FIRST, PLANE, SPARSE, CONTRACTIVE, PLAIN, DENOISER, *SIZES, *SNAPSHOTS.values()), "mnist")
 PREVIEW, PREVIEW_SEED = 16, 0        # held-out pictures that show how a training goes, and the noise on them
 SEEN = 10_000                # training images that stand for all of them until the training has ended
 FEW = 1_000                  # those that PCA is made from where an image has more than LARGE numbers
