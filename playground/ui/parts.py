@@ -137,7 +137,8 @@ def lines(view: str, curves: Mapping[str, tuple[str, str]], *, alt: str, x: str 
             "ends": ends, "ticks": ",".join(ticks), "tints": ",".join(colour for colour, _ in ticks.values()), "chips": chips, "dots": "1" * dots}
     attributes = "".join(f' data-{name}="{value}"' for name, value in data.items() if value not in ("", None))
     name = f"{view}-{'-'.join(curves)}".replace(".", "-")
-    legend = "".join(f'<span style="--line: var({colour})"{kind}>{both(key)}</span>' for kind, group in (("", curves), (' class="ticks"', ticks)) for colour, key in group.values())
+    kinds = {**dict.fromkeys(dashed, ' class="dashed"'), **dict.fromkeys(ticks, ' class="ticks"')}
+    legend = "".join(f'<span style="--line: var({colour})"{kinds.get(key, "")}>{both(label)}</span>' for key, (colour, label) in {**curves, **ticks}.items())
     return (f'<canvas class="lines"{attributes} role="img" aria-labelledby="{name}"></canvas><p class="legend">{legend}</p>'
             f'<span class="visually-hidden" id="{name}">{both(alt)}</span>')
 

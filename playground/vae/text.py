@@ -1,7 +1,7 @@
 """Visible strings of the VAE tab, key -> (English, Chinese)."""
 
 TEXT = {
-    "vae.tab": ("VAE", "VAE 变分自编码器"),
+    "vae.tab": ("VAE", "变分自编码器"),
     "vae.try": (
         "A variational autoencoder squeezes a picture into a few numbers, its code z, and paints it back. Drag a slider: it moves "
         "one of these numbers. Notice that the places between two pictures hold pictures too, because training keeps all codes "

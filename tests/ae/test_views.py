@@ -134,7 +134,7 @@ def test_the_ring_stands_on_the_nearest_code_by_brute_force():
     distances = [((code - torch.tensor([0.7, -1.3])) ** 2).sum().item() ** 0.5 for code in found.codes]
     nearest = found.codes[int(np.argmin(distances))].numpy()
     assert shown["distance"] == pytest.approx(min(distances), rel=1e-4)
-    ring = np.array(shown["ring"][0]).reshape(-1, 2)
+    ring = np.array(shown["nearest"][0]).reshape(-1, 2)
     np.testing.assert_allclose(np.hypot(*(ring - nearest).T), planes.RING, atol=2e-3)
     assert len(shown["codes"]) == 2 * planes.SHOWN == 2 * len(shown["labels"])
 

@@ -94,7 +94,7 @@ def test_one_pointer_decodes_in_both_planes(page):
         there = until(page, view, "Math.abs(n.z[0] - 1.5) < 0.05 && Math.abs(n.z[1] - 1.5) < 0.05")
         picture = pixels(page, f"#live-{view.replace('.', '-')} canvas")
         assert picture.std() > 10
-        nearest = np.array(there["ring"][0]).reshape(-1, 2)[:-1].mean(0)
+        nearest = np.array(there["nearest"][0]).reshape(-1, 2)[:-1].mean(0)
         assert there["distance"] == pytest.approx(np.hypot(*(nearest - there["z"])), abs=0.01)
     page.keyboard.press("ArrowLeft")
     until(page, "ae.plane", "n.z[0] < 1.47")

@@ -47,7 +47,7 @@ def build(shared: Shared) -> Piece:
         with gr.Row():
             with gr.Column(scale=4, min_width=280):
                 gr.HTML(parts.lines("ae.spectrum", {"contractive": ("--model", "ae.contraction.contractive"), "tied": ("--data", "ae.contraction.tied")},
-                                    low=LOW, high=HIGH, log=True, first="1", alt="ae.contraction.spectrum"))
+                                    low=LOW, high=HIGH, log=True, first="1", last=f"{VALUES}", alt="ae.contraction.spectrum"))
                 gr.HTML(f'<p class="caption">{both("ae.contraction.axes")}</p>' + _table())
             with gr.Column(scale=6, min_width=280):
                 gr.HTML(f'<p class="caption">{both("ae.contraction.tangents")}</p>')

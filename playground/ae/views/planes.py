@@ -36,7 +36,7 @@ SLIDERS = {"ae-plane-z1": "ae.planes.z1", "ae-plane-z2": "ae.planes.z2"}        
 TEXTS = {"ae.plane": ("ae.plane.name", "ae.plane.alt"), "ae.plane.vae": ("ae.plane.vae.name", "ae.plane.vae.alt")}
 LAYERS = (
     Layer("marks", "codes", "--code", "ae.planes.codes", at="labels", size=10, alpha=0.7),
-    Layer("paths", "ring", "--model", "ae.planes.ring", size=2),
+    Layer("paths", "nearest", "--model", "ae.planes.ring", size=2),
 )
 
 
@@ -120,7 +120,7 @@ def _frame(found: Plane, z: list[float]) -> live.Frame:
         "z": z, "text": "({:.2f}, {:.2f})".format(*z), "places": [-REACH / 2, REACH / 2], "distance": distance.item(),
         "codes": [round(value, 2) for value in found.codes[:SHOWN].flatten().tolist()],
         "labels": "•" * len(found.codes[:SHOWN]) if labels is None else "".join(str(label % 10) for label in labels[:SHOWN].tolist()),
-        "ring": [_ring(found.codes[nearest].tolist())], "accepted": accepted(found),
+        "nearest": [_ring(found.codes[nearest].tolist())], "accepted": accepted(found),
     })
 
 
