@@ -210,7 +210,7 @@ AE = "ae-mnist-30d"
 CODE = {"checkpoint": AE, "x": DRAWING}
 VIEWS = [("ae.look", CODE), ("ae.examples", {"checkpoint": AE}), ("ae.row", {**CODE, "d": "12"}), ("ae.plane", {"checkpoint": AE, "z": "1,2"}),
          ("ae.plane.vae", {"z": "1,2"}), ("ae.keep", {**CODE, "k": "3"}), ("ae.wall", {"checkpoint": AE, "leaf": "1"}), ("ae.unit", {**CODE, "unit": "1"}),
-         ("ae.exciting", {"checkpoint": AE, "unit": "1"}), ("ae.penalty", {"x": DRAWING, "at": "1"}), ("ae.penalty.all", {"x": DRAWING}),
+         ("ae.exciting", {**CODE, "unit": "1"}), ("ae.penalty", {"x": DRAWING, "at": "1"}), ("ae.penalty.all", {"x": DRAWING}),
          ("ae.spectrum", CODE), ("ae.nudge", {**CODE, "seed": "1", "which": "1", "amount": "0.5"}),
          ("ae.repair", {**CODE, "seed": "1", "kind": "mask", "amount": "0.3"}),
          ("ae.field", {"set": "moons", "sigma": "0.2", "steps": "3", "ink": "", "play": ""}), ("ae.use", {"checkpoint": AE, "play": ""}),
@@ -243,7 +243,7 @@ VIEWS = [("ae.look", CODE), ("ae.examples", {"checkpoint": AE}), ("ae.row", {**C
 TAKEN = {"1", "٣"}           # hostile values that are true seeds; and of other parameters also:
 ALSO_TAKEN = {
     "y": {""}, "x": {""}, "hole": {"", "A" * 523}, "trunk": {""}, "kept": {""}, "hold": {"", "0.5"}, "scale": {"0.5"}, "eta": {"0.5"}, "strength": {"0.5"}, "wipe": {"0.5"},
-    "k": {"-1"}, "ink": {"", "A" * 523}, "sigma": {"0.5"}, "rate": {"0.5"}, "at": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
+    "k": {"-1"}, "unit": {"-1"}, "ink": {"", "A" * 523}, "sigma": {"0.5"}, "rate": {"0.5"}, "at": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
 }
 OPTIONAL = [("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
             ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.palette", {"checkpoint": NAME, "seed": "1"}, "a"), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0,0"}, "d"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]

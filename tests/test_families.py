@@ -288,7 +288,7 @@ def test_nothing_else_ships_and_all_together_are_small():
 @every_checkpoint
 def test_shipped_weights_are_safetensors_and_load(name, family, dataset):
     tensors = safetensors.torch.load_file(checkpoints.SHIPPED / name / checkpoints.WEIGHTS)
-    assert all(key.startswith(("model.", "derived.")) for key in tensors)
+    assert all(key.startswith(("model.", "derived.", "scale.model.")) for key in tensors)
     if family in families.FAMILIES:
         found = families.load(family, "sample").load(name)
     else:

@@ -34,22 +34,23 @@ DRAWING = "document.querySelector('#ae-pad canvas')?.matches(':active')"        
 def build(tab: gr.Tab, vae: planes.Lent | None = None) -> None:
     """Lay out the tab inside the current gr.Tab, then wire it. vae: the plane of that family's model, which the page hands over."""
     gr.HTML(_figure(), js_on_load=None, apply_default_css=False, elem_id="ae-figure")
-    with gr.Row(elem_classes="section", elem_id="ae-own"):
-        with gr.Column(scale=3, min_width=280):
-            gr.HTML(parts.heading("ae.own", "ae.own.try"))
-            with gr.Row(elem_classes="controls two"):
-                checkpoint = parts.checkpoint_picker("ae", first=config.FIRST, aside=config.ASIDE)
-                seed = parts.seed_box()
-        with gr.Column(scale=2, min_width=220):
-            pad = parts.Pad(alt=both("ae.pad"), elem_id="ae-pad")
-        with gr.Column(scale=4, min_width=280):
-            look = live.View("ae.look", alt=both("ae.look.alt"), tiles=3, captions=(both("ae.x"), both("ae.x_hat"), both("ae.difference")))
-            gr.HTML(parts.numbers(("ae.look:error", "ae.row.error"), ("ae.look:active", "ae.row.active"), ("ae.look:jacobian", "ae.row.jacobian")))
-            gr.HTML(f'<p class="caption">{both("ae.example")}</p>')
-            examples = live.View("ae.examples", alt=both("ae.example.alt"), tiles=config.EXAMPLES, elem_classes="strip ten",
-                                 picks=[both("ae.example.pick", i=i, n=config.EXAMPLES - 1) for i in range(config.EXAMPLES)])
-            upload = gr.UploadButton(t("ae.upload"), file_types=["image"], size="sm", elem_id="ae-upload")
-            uploaded = gr.Textbox(f"e{EXAMPLE}", visible=False)          # the picture as text, or "e3" for example 3; "": the pad's drawing counts
+    with gr.Column(elem_classes="section", elem_id="ae-own"):
+        with gr.Row():
+            with gr.Column(scale=3, min_width=280):
+                gr.HTML(parts.heading("ae.own", "ae.own.try"))
+                with gr.Row(elem_classes="controls few"):
+                    checkpoint = parts.checkpoint_picker("ae", first=config.FIRST, aside=config.ASIDE)
+                    seed = parts.seed_box()
+            with gr.Column(scale=2, min_width=220):
+                pad = parts.Pad(alt=both("ae.pad"), elem_id="ae-pad")
+            with gr.Column(scale=4, min_width=280):
+                look = live.View("ae.look", alt=both("ae.look.alt"), tiles=3, captions=(both("ae.x"), both("ae.x_hat"), both("ae.difference")))
+                gr.HTML(parts.numbers(("ae.look:error", "ae.row.error"), ("ae.look:active", "ae.row.active"), ("ae.look:jacobian", "ae.row.jacobian")))
+        gr.HTML(f'<p class="caption">{both("ae.example")}</p>')
+        examples = live.View("ae.examples", alt=both("ae.example.alt"), tiles=config.EXAMPLES, elem_classes="strip ten",
+                             picks=[both("ae.example.pick", i=i, n=config.EXAMPLES - 1) for i in range(config.EXAMPLES)])
+        upload = gr.UploadButton(t("ae.upload"), file_types=["image"], size="sm", elem_id="ae-upload")
+        uploaded = gr.Textbox(f"e{EXAMPLE}", visible=False)          # the picture as text, or "e3" for example 3; "": the pad's drawing counts
     shared = views.Shared(checkpoint, seed, [pad, uploaded])
     pieces = [build_view(shared) for build_view in (row.build, partial(planes.build, lent=vae), *(view.build for view in VIEWS))]
     with gr.Column(elem_classes="section"):

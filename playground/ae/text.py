@@ -80,12 +80,13 @@ TEXT = {
     "ae.planes.codes": ("codes of held-out digits, by class", "保留数字的编码，按类别"),
     "ae.planes.ring": ("the nearest code", "最近的编码"),
     "ae.planes.distance": ("to the nearest code, in standard deviations", "到最近编码的距离（以标准差计）"),
-    "ae.planes.accepted": ("of 500 random points decode to a clear digit", "的 500 个随机点解码为清晰的数字"),
+    "ae.planes.empty": ("of 500 random points lie in empty land", "的 500 个随机点落在空地"),
+    "ae.planes.rarest": ("the digit they decode to least often", "这些点最少解码出的数字"),
     "ae.planes.z1": ("z1, in standard deviations of the codes", "z1（以编码的标准差计）"),
     "ae.planes.z2": ("z2, in standard deviations of the codes", "z2（以编码的标准差计）"),
     "ae.planes.f": (
-        "**A decoder answers anywhere**, but it was only ever trained where codes are. Random points are drawn from N(0, I) in each plane's own units; clear means that our classifier is surer than 0.9.",
-        "**解码器在哪里都会给出答案**，但它只在有编码的地方受过训练。随机点按各平面自己的单位从 N(0, I) 抽取；“清晰”指我们的分类器把握大于 0.9。",
+        "**A decoder answers anywhere**, but it was only ever trained where codes are. Random points are drawn from N(0, I) in each plane's own units; land is empty where no code is nearer than 0.3. Which digit they decode to our classifier reads.",
+        "**解码器在哪里都会给出答案**，但它只在有编码的地方受过训练。随机点按各平面自己的单位从 N(0, I) 抽取；0.3 以内没有编码的地方算作空地。解码出哪个数字由我们的分类器判断。",
     ),
     # top k
     "ae.keep": ("A digit from few units", "用少数单元拼出数字"),

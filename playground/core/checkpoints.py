@@ -173,13 +173,23 @@ def _lies_in(root: Path, folder: Path) -> bool:
     return folder.is_dir() and folder.resolve().is_relative_to(root.resolve())
 
 
+_known: dict[Path, tuple[object, Entry]] = {}                 # folder -> its files' stamp, and what they say
+
+
 def _entry(name: str, folder: Path) -> Entry:
+    stamp = _stamp(folder)
+    held, entry = _known.get(folder, (None, None))
+    if held == stamp:
+        return entry
     config = _config(name, folder)
     try:
         size = _weights(folder, config).stat().st_size
     except OSError:
         raise PlaygroundError("checkpoint.weights", name=name) from None
-    return Entry(name, config["family"], config["dataset"], size, folder.parent == SHIPPED, _frozen(config))
+    entry = Entry(name, config["family"], config["dataset"], size, folder.parent == SHIPPED, _frozen(config))
+    if None not in stamp:                                     # a save under way is read again
+        _known[folder] = stamp, entry
+    return entry
 
 
 # ---- loading ---------------------------------------------------------------------------------------------------

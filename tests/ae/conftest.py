@@ -1,13 +1,13 @@
-"""What the tests of this folder share: the family registered, and small autoencoders trained for a moment."""
+"""What the tests of this folder share: the tab's texts, and small autoencoders trained for a moment."""
 
 import dataclasses
 
 import pytest
 import torch
 
-from playground import families
-from playground.ae import config, train
+from playground.ae import config, text, train
 from playground.core import checkpoints, datasets, device
+from playground.ui import i18n
 
 TINY = dict(dataset="glyphs", steps=300, batch_size=32, lr=5e-3, ema=0.9, width=64, units=40, keep=6)
 CONFIGS = {
@@ -25,12 +25,10 @@ STANDING_IN = {"FIRST": "tiny-30d", "PLANE": "tiny-2d", "SPARSE": "tiny-sparse",
                "DENOISER": "tiny-denoiser"}
 
 
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    """The page does not offer the family yet."""
-    if "ae" not in families.FAMILIES:
-        monkeypatch.setattr(families, "FAMILIES", ("ae", *families.FAMILIES))
-        monkeypatch.setattr(families, "RECIPES", ("ae", *families.RECIPES))
+@pytest.fixture(autouse=True, scope="session")
+def texts():
+    """A view's words are there without the page."""
+    i18n.register(text.TEXT)
 
 
 def keep(folder, name, config, result, metrics={}):

@@ -51,9 +51,10 @@ def test_it_is_built_where_no_model_is_there_yet(tmp_path, monkeypatch):
     assert tab._opening({})[1:] == [0, tab.views.digit(tab.EXAMPLE), ""]
 
 
-def test_the_tab_opens_on_the_first_model_and_a_drawn_digit(tiny):
+def test_the_tab_opens_on_the_first_model_and_a_drawn_digit(tiny, monkeypatch):
+    monkeypatch.setattr(config, "FIRST", "ae-mnist-30d")
     picker, seed, drawing, own = tab._opening({})
-    assert picker["value"] == "tiny-30d" and (seed, own) == (0, "") and len(drawing) == -(-PAD * PAD // 8 * 4 // 3)
+    assert picker["value"] == "ae-mnist-30d" and (seed, own) == (0, "") and len(drawing) == -(-PAD * PAD // 8 * 4 // 3)
     picker, seed, drawing, own = tab._opening({"model": ["tiny-colour"], "seed": [7]})
     assert (picker["value"], seed, own) == ("tiny-colour", 7, "e0")
 

@@ -116,7 +116,7 @@ def test_a_kind_that_is_missing_leaves_the_others(monkeypatch):
 def lent():
     """A plane such as the page hands over: its codes are a grid of four, its pictures grey as their first number says."""
     codes = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
-    return planes.Plane("lent", lambda z: ((z[:, 0] + 3) / 6).clamp(0, 1)[:, None, None, None].expand(-1, 1, 28, 28), codes, torch.arange(4))
+    return ("lent", lambda z: ((z[:, 0] + 3) / 6).clamp(0, 1)[:, None, None, None].expand(-1, 1, 28, 28), codes, torch.arange(4))
 
 
 def test_the_plane_s_axes_are_standard_deviations_of_its_codes():
@@ -140,7 +140,7 @@ def test_the_ring_stands_on_the_nearest_code_by_brute_force():
 
 
 def test_a_borrowed_plane_is_asked_for_what_it_decodes():
-    shown = planes.plane_frame(lambda query: lent(), {"z": "1.5,0"})
+    shown = planes.plane_frame(lambda query: planes.Plane(*lent()), {"z": "1.5,0"})
     assert close(shown.picture, np.full((28, 28), 191)) and shown.numbers["labels"] == "0123"
     assert shown.numbers["distance"] == pytest.approx(np.hypot(0.5, 1), rel=1e-5)
 
@@ -150,15 +150,18 @@ def test_a_model_of_another_code_gives_way_to_the_one_of_two_numbers():
     np.testing.assert_array_equal(a.picture, b.picture)
 
 
-def test_random_points_are_accepted_as_often_as_the_classifier_says(monkeypatch):
+def test_random_points_lie_in_empty_land_as_often_as_brute_force_finds_and_the_rarest_digit_is_counted(monkeypatch):
     from playground.core import classifier, device
 
-    planes._accepted.clear()
-    monkeypatch.setattr(classifier, "probabilities", lambda x: torch.tensor([[0.95, 0.05], [0.6, 0.4]])[(x.mean((1, 2, 3)) < 0.5).long()])
-
-    expected = (device.noise(0, range(planes.RANDOM), (2,))[:, 0] >= 0).float().mean().item()
-    assert planes.accepted(lent()) == f"{100 * expected:.0f} %"
-    planes._accepted.clear()
+    planes._scattered.clear()
+    monkeypatch.setattr(classifier, "probabilities", lambda x: torch.eye(10)[(7 + 2 * (x.mean((1, 2, 3)) < 0.5)).long()])
+    z = device.noise(0, range(planes.RANDOM), (2,))
+    empty = sum(min(((code - each) ** 2).sum().item() ** 0.5 for code in lent()[2]) > planes.EMPTY for each in z) / planes.RANDOM
+    assert planes.scattered(planes.Plane(*lent())) == {"empty": f"{100 * empty:.1f} %", "rarest": "0: 0.0 %"}
+    monkeypatch.setattr(classifier, "probabilities", lambda x: torch.eye(10)[torch.arange(len(x)).clamp(max=9)])
+    planes._scattered.clear()
+    assert planes.scattered(planes.Plane(*lent()))["rarest"] == "0: 0.2 %"
+    planes._scattered.clear()
 
 
 # ---- single units ----------------------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ def test_a_program_is_told_the_same_of_few_units():
 def test_the_wall_shows_the_units_by_their_mean_activation():
     checkpoint = sample.load("tiny-sparse")
     average = checkpoint.derived["average"]
-    first, last = (wall.wall_frame({"checkpoint": "tiny-sparse", "leaf": page}) for page in ("1", "200"))
+    first, last = (wall.wall_frame({"checkpoint": "tiny-sparse", "leaf": page}) for page in ("1", "60"))
     by_hand = sorted(range(40), key=lambda j: -average[j].item())
     assert [first.numbers[f"mean{i}"] for i in range(32)] == pytest.approx([average[j].item() for j in by_hand[:32]])
     assert first.numbers["pages"] == "1 / 2" and last.numbers["pages"] == "2 / 2" and last.numbers["mean8"] == ""
@@ -219,13 +222,20 @@ def test_a_unit_is_looked_at_with_it_and_without_it():
     assert frame.numbers["projection"] == pytest.approx((checkpoint.model.weight[unit] @ x.flatten()).item(), rel=1e-4)
 
 
+def test_the_unit_first_in_sight_is_the_one_that_the_picture_excites_most():
+    frame = wall.unit_frame({"checkpoint": "tiny-sparse", "x": DRAWING, "unit": "-1"})
+    checkpoint, x = seen("tiny-sparse")
+    [h] = sample.encode(checkpoint, x[None])
+    assert frame.numbers["unit"] == h.argmax() and frame.numbers["now"] == pytest.approx(h.max().item(), rel=1e-5) and frame.numbers["cost"] != 0
+
+
 def test_the_exciting_pictures_are_those_of_the_largest_activation():
     checkpoint = sample.load("tiny-sparse")
     x = datasets.load("glyphs", "test").images
     unit = int(wall.order(checkpoint)[2])
     h = checkpoint.model.encode(x.float() / 255)[:, unit]
     best = h.argsort(descending=True)[:16]
-    frame = wall.exciting_frame({"checkpoint": "tiny-sparse", "unit": "2"})
+    frame = wall.exciting_frame({"checkpoint": "tiny-sparse", "x": DRAWING, "unit": "2"})
     assert frame.numbers["largest"] == pytest.approx(h.max().item(), rel=1e-4)
     for i in (0, 15):
         assert frame.picture.shape == (28, 16 * 28, 3) and h[best[i]] >= h.sort(descending=True).values[15]
@@ -404,8 +414,8 @@ def test_the_models_of_the_penalty_are_not_in_the_tab_s_list():
     (row.row_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "d": "0"}), (row.row_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "d": "2.5"}),
     (lambda query: planes.plane_frame(planes.own, query), {"checkpoint": "tiny-2d", "z": "NaN,0"}), (lambda query: planes.plane_frame(planes.own, query), {"checkpoint": "tiny-2d", "z": "1"}),
     (keep.keep_frame, {"checkpoint": "tiny-sparse", "x": DRAWING, "k": "1e9"}), (keep.keep_frame, {"checkpoint": "tiny-sparse", "x": "", "k": "0"}),
-    (wall.wall_frame, {"checkpoint": "tiny-sparse", "leaf": "0"}), (wall.unit_frame, {"checkpoint": "tiny-sparse", "x": DRAWING, "unit": "-1"}), (wall.exciting_frame, {"checkpoint": "tiny-sparse"}),
-    (penalty.penalty_frame, {"x": DRAWING, "at": "99"}), (penalty.all_frame, {"x": DRAWING}),
+    (wall.wall_frame, {"checkpoint": "tiny-sparse", "leaf": "0"}), (wall.unit_frame, {"checkpoint": "tiny-sparse", "x": DRAWING, "unit": "-2"}), (wall.exciting_frame, {"checkpoint": "tiny-sparse"}),
+    (penalty.penalty_frame, {"x": DRAWING, "at": "99"}), (penalty.all_frame, {"x": ""}),
     (contraction.spectrum_frame, {"checkpoint": "tiny-30d", "x": ""}), (contraction.nudge_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "which": "6", "amount": "0"}),
     (contraction.nudge_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "which": "1", "amount": "inf"}), (contraction.nudge_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "which": "1", "amount": "1", "seed": "-1"}),
     (repair.repair_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "kind": "none", "amount": "0.1"}), (repair.repair_frame, {"checkpoint": "tiny-30d", "x": DRAWING, "kind": "mask", "amount": "NaN"}),

@@ -61,19 +61,24 @@ def model(query: Mapping[str, str]) -> Checkpoint:
     return sample.load(query.get("checkpoint"))
 
 
-def present(name: str) -> bool:
-    from ...core import checkpoints
+def shipped(name: str) -> Checkpoint | None:
+    """A model by its name; None where it is not there."""
+    from .. import sample
 
-    return any(entry.name == name for entry in checkpoints.entries())
+    try:
+        return sample.load(name)
+    except PlaygroundError as error:
+        if error.key != "checkpoint.unknown":                 # a damaged one is named
+            raise
+        return None
 
 
 def standing(name: str, network: str) -> Checkpoint:
     """The shipped model that stands in where the chosen one is of another kind."""
-    from .. import sample
-
-    if not present(name):
+    found = shipped(name)
+    if found is None:
         raise PlaygroundError("ae.absent", name=name, network=network)
-    return sample.load(name)
+    return found
 
 
 def plain(query: Mapping[str, str]) -> Checkpoint:

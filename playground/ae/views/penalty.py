@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import gradio as gr
 import numpy as np
 
-from ...core import checkpoints, images, inputs
+from ...core import images, inputs
 from ...core.errors import PlaygroundError, register
 from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, beside, drawing, pattern
+from . import Piece, Shared, beside, drawing, pattern, shipped
 
 if TYPE_CHECKING:
     from ...core.checkpoints import Checkpoint
@@ -81,11 +81,8 @@ def _at(text: object) -> int:
 
 def models() -> list[Checkpoint]:
     """The models in the order of their penalties, all with the figures of their cards."""
-    from .. import sample
-
-    names = {entry.name for entry in checkpoints.entries()}
-    found = [sample.load(name) for name in config.SNAPSHOTS.values() if name in names]
-    if len(found) < len(config.SNAPSHOTS) or not all("active_share" in each.config["metrics"] for each in found):
+    found = [shipped(name) for name in config.SNAPSHOTS.values()]
+    if not all(each and "active_share" in each.config["metrics"] for each in found):
         raise PlaygroundError("ae.penalties", names=", ".join(config.SNAPSHOTS.values()))
     return found
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 REACH = 3.0                  # of the planes and the sliders, in standard deviations of the codes: 99 % of a Gaussian's mass
 SHOWN = 400                  # codes on each plane: a frame's numbers travel in a header
 RANDOM = 500                 # points of each plane that the classifier is asked about
-SURE = 0.9                   # its probability from which on it accepts a picture
+EMPTY = 0.3                  # distance to the nearest code from which on land is called empty
 RING, CORNERS = 0.12, 24     # radius of the ring around the nearest code, and corners of its drawing
 KEPT = 8                     # planes whose share is remembered
 SLIDERS = {"ae-plane-z1": "ae.planes.z1", "ae-plane-z2": "ae.planes.z2"}          # elem_id -> key of its label
@@ -65,7 +65,7 @@ def build(shared: Shared, lent: Lent | None = None) -> Piece:
                     gr.HTML(f"<h3>{both(TEXTS[name][0])}</h3>" + _with_cursor(name), js_on_load=None, apply_default_css=False)
                 with gr.Column(scale=2, min_width=150):
                     views.append(live.View(name, alt=both(TEXTS[name][1]), lazy=True))
-                    gr.HTML(parts.numbers((f"{name}:distance", "ae.planes.distance"), (f"{name}:accepted", "ae.planes.accepted")))
+                    gr.HTML(parts.numbers((f"{name}:distance", "ae.planes.distance"), (f"{name}:empty", "ae.planes.empty"), (f"{name}:rarest", "ae.planes.rarest")))
         with gr.Row(elem_classes="halves"):
             z = [parts.Slider(-REACH, REACH, 0, step=0.01, label=t(key), elem_id=name) for name, key in SLIDERS.items()]
         parts.formula("ae.planes.f", r"\hat x=f_\theta(z),\qquad \min_i\lVert z-g_\phi(x^i)\rVert",
@@ -120,7 +120,7 @@ def _frame(found: Plane, z: list[float]) -> live.Frame:
         "z": z, "text": "({:.2f}, {:.2f})".format(*z), "places": [-REACH / 2, REACH / 2], "distance": distance.item(),
         "codes": [round(value, 2) for value in found.codes[:SHOWN].flatten().tolist()],
         "labels": "•" * len(found.codes[:SHOWN]) if labels is None else "".join(str(label % 10) for label in labels[:SHOWN].tolist()),
-        "nearest": [_ring(found.codes[nearest].tolist())], "accepted": accepted(found),
+        "nearest": [_ring(found.codes[nearest].tolist())], **scattered(found),
     })
 
 
@@ -129,23 +129,27 @@ def _ring(centre: list[float]) -> list[float]:
     return (np.array(centre) + RING * np.stack([np.cos(angle), np.sin(angle)], axis=1)).round(3).flatten().tolist()
 
 
-_accepted: dict[Hashable, str | None] = {}                   # touched on the inference executor alone
+_scattered: dict[Hashable, dict[str, str | None]] = {}        # touched on the inference executor alone
 
 
-def accepted(found: Plane) -> str | None:
-    """Of RANDOM points drawn from N(0, I) in the plane's own units, the share whose decode our classifier accepts as a digit with more
-    than SURE; None where it cannot look at such pictures."""
+def scattered(found: Plane) -> dict[str, str | None]:
+    """Of RANDOM points drawn from N(0, I) in the plane's own units: `empty`, the share that has no code within EMPTY; `rarest`, the digit
+    that our classifier reads least often in what they decode to, and its share; None where it cannot look at such pictures."""
+    import torch
+
     from ...core import classifier, device
 
-    if found.key not in _accepted:
-        pictures = found.decode(device.noise(0, range(RANDOM), (2,)))
-        share = None
+    if found.key not in _scattered:
+        z = device.noise(0, range(RANDOM), (2,))
+        empty, rarest = (torch.cdist(z, found.codes).amin(1) > EMPTY).float().mean().item(), None
+        pictures = found.decode(z)
         if pictures.shape[1:] == (1, classifier.SIZE, classifier.SIZE):
-            share = f"{100 * (classifier.probabilities(pictures).amax(1) > SURE).float().mean().item():.0f} %"
-        while len(_accepted) >= KEPT:
-            _accepted.pop(next(iter(_accepted)))
-        _accepted[found.key] = share
-    return _accepted[found.key]
+            read = torch.bincount(classifier.probabilities(pictures).argmax(1), minlength=10)
+            rarest = f"{read.argmin().item()}: {100 * read.min().item() / RANDOM:.1f} %"
+        while len(_scattered) >= KEPT:
+            _scattered.pop(next(iter(_scattered)))
+        _scattered[found.key] = {"empty": f"{100 * empty:.1f} %", "rarest": rarest}
+    return _scattered[found.key]
 
 
 # The same for programs.
@@ -155,7 +159,8 @@ def ae_plane(checkpoint: str, z: list[float]) -> dict:
     """Decode a place of a two-dimensional code. z: two numbers in standard deviations of the codes, clamped to +-3; a model of another
     code gives way to the shipped one of two numbers.
 
-    Returns {"picture": a PNG as a data URI, "z", "distance": to the nearest code, "accepted": share of random points that decode to a digit}.
+    Returns {"picture": a PNG as a data URI, "z", "distance": to the nearest code, "empty": share of random
+    points with no code within 0.3, "rarest": the digit read least often in what those points decode to, and how often}.
     """
     frame = executor.run(lambda: _frame(own({"checkpoint": checkpoint}), inputs.vector("z", z, 2, -REACH, REACH)))
-    return {"picture": live.data_uri(frame.picture), **{name: frame.numbers[name] for name in ("z", "distance", "accepted")}}
+    return {"picture": live.data_uri(frame.picture), **{name: frame.numbers[name] for name in ("z", "distance", "empty", "rarest")}}

@@ -14,7 +14,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, beside, drawing, fits, judged, model, present
+from . import Piece, Shared, beside, drawing, fits, judged, model, shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,13 +62,9 @@ def _now(key: str) -> str:
 
 def mender(query: Mapping[str, str]) -> Checkpoint:
     """The chosen model if it was trained to repair; else the shipped one that was, where its pictures are of the same size; else the chosen one."""
-    from .. import sample
-
     chosen = model(query)
-    if chosen.config["train"]["corruption"] != "none" or not present(config.DENOISER):
-        return chosen
-    other = sample.load(config.DENOISER)
-    return other if fits(other, chosen) else chosen
+    other = shipped(config.DENOISER) if chosen.config["train"]["corruption"] == "none" else None
+    return other if other and fits(other, chosen) else chosen
 
 
 def repair_frame(query: Mapping[str, str]) -> live.Frame:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
-from ...core import checkpoints, images, inputs
+from ...core import images, inputs
 from ...core.errors import PlaygroundError
 from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, beside, contractive, drawing, fits, model, number, plain, sparse
+from . import Piece, Shared, beside, contractive, drawing, fits, model, number, plain, shipped, sparse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,18 +63,8 @@ def _table() -> str:
 
 def sizes(like: Checkpoint) -> dict[int, Checkpoint]:
     """Deep models of the same data by the size of their code: the shipped ones, and `like`."""
-    from .. import sample
-
-    found = {}
-    for entry in checkpoints.entries():
-        shape, made = entry.config["model"], entry.config["train"]
-        if (entry.family == "ae" and entry.shipped and entry.dataset == like.config["dataset"] and shape.get("network") == "deep"
-                and made.get("corruption") == "none"):
-            try:
-                found[shape["latent"]] = sample.load(entry.name)
-            except PlaygroundError:                           # a damaged one is left out here, and named where it is chosen
-                continue
-    return found | {like.model.config.latent: like}
+    found = [shipped(name) for name in (config.FIRST, config.PLANE, *config.SIZES)]
+    return {each.model.config.code: each for each in (*found, like) if each and each.config["dataset"] == like.config["dataset"]}
 
 
 def nearest(found: Mapping[int, Checkpoint], d: int) -> Checkpoint:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...core.checkpoints import Checkpoint
 
 TILES = 32                   # filters in sight
-PAGES = 256                  # of the slider: as many as the largest layer fills
+PAGES = 64                   # of the slider: as many as the largest layer that the page trains fills
 EXCITING = 16                # pictures that excite a unit most
 
 
@@ -37,7 +37,7 @@ def build(shared: Shared) -> Piece:
                          captions=[parts.now(f"ae.wall:mean{i}") for i in range(TILES)],
                          picks=[both("ae.wall.pick", i=i + 1, n=TILES) for i in range(TILES)])
         gr.HTML(f'<p class="caption">{both("ae.wall.means")}</p>')
-        unit = gr.Number(0, visible=False, precision=0)      # the chosen one's place in the order of the wall
+        unit = gr.Number(-1, visible=False, precision=0)     # the chosen one's place in the order of the wall; -1: the picture's strongest
         with gr.Row():
             with gr.Column(scale=5, min_width=280):
                 chosen = live.View("ae.unit", alt=both("ae.unit.alt"), tiles=4, lazy=True,
@@ -50,14 +50,14 @@ def build(shared: Shared) -> Piece:
                       f"j = {parts.now('ae.unit:unit')}, &nbsp; ‖W<sub>j</sub>‖ = {parts.now('ae.unit:norm')}, &nbsp; W<sub>j</sub>x = {parts.now('ae.unit:projection')}")
     wall.follow(checkpoint=shared.checkpoint, leaf=page)                  # "page" is what a browser's page is called
     chosen.follow(checkpoint=shared.checkpoint, x=shared.picture, unit=unit)
-    exciting.follow(checkpoint=shared.checkpoint, unit=unit)
+    exciting.follow(checkpoint=shared.checkpoint, x=shared.picture, unit=unit)
     live.register("ae.wall", wall_frame)
     live.register("ae.unit", unit_frame)
     live.register("ae.exciting", exciting_frame)
     wall.pick(None, [page, wall], unit, js=f"(page, tile) => {TILES} * (page - 1) + tile", **SCRIPT)
     return Piece([
         Field("page", [page], lambda text: [inputs.integer("page", inputs.parsed(text), 1, PAGES)], default="1"),
-        Field("unit", [unit], lambda text: [inputs.integer("unit", inputs.parsed(text), 0, PAGES * TILES - 1)], default="0"),
+        Field("unit", [unit], lambda text: [inputs.integer("unit", inputs.parsed(text), -1, PAGES * TILES - 1)], default="-1"),
     ], [wall, chosen, exciting])
 
 
@@ -92,10 +92,12 @@ def wall_frame(query: Mapping[str, str]) -> live.Frame:
     })
 
 
-def _unit(checkpoint: Checkpoint, query: Mapping[str, str]) -> int:
-    """The chosen unit; a place beyond a smaller layer is its last."""
-    units = order(checkpoint)
-    return int(units[min(len(units) - 1, number(query, "unit", 0, PAGES * TILES - 1))])
+def _unit(checkpoint: Checkpoint, query: Mapping[str, str], x: Tensor) -> int:
+    """The chosen unit, or that which the picture x excites most; a place beyond a smaller layer is its last."""
+    from .. import sample
+
+    units, place = order(checkpoint), number(query, "unit", -1, PAGES * TILES - 1)
+    return int(sample.encode(checkpoint, x[None])[0].argmax() if place < 0 else units[min(len(units) - 1, place)])
 
 
 def unit_frame(query: Mapping[str, str]) -> live.Frame:
@@ -103,7 +105,8 @@ def unit_frame(query: Mapping[str, str]) -> live.Frame:
     from .. import maths, sample
 
     checkpoint = layer(query)
-    network, unit, x = checkpoint.model, _unit(checkpoint, query), drawing(checkpoint, query.get("x"))
+    network, x = checkpoint.model, drawing(checkpoint, query.get("x"))
+    unit = _unit(checkpoint, query, x)
     [h] = sample.encode(checkpoint, x[None])
     silenced = h.clone()
     silenced[unit] = 0
@@ -119,7 +122,7 @@ def exciting_frame(query: Mapping[str, str]) -> live.Frame:
     """The EXCITING pictures that excite a unit most, the strongest first."""
     checkpoint = layer(query)
     x, h = pool(checkpoint)
-    excites = h[:, _unit(checkpoint, query)]
+    excites = h[:, _unit(checkpoint, query, drawing(checkpoint, query.get("x")))]
     best = excites.topk(min(EXCITING, len(x)))
     tiles = [images.to_rgb(x[i].float() / 255) for i in best.indices]
     tiles += [np.zeros_like(tiles[0])] * (EXCITING - len(tiles))
