@@ -72,7 +72,7 @@ class TrainConfig:
 
 
 PRESETS = {
-    "10s": TrainConfig(steps=900, batch_size=128, width=256, lr=3e-3, ema=0.99),
+    "10s": TrainConfig(steps=900, batch_size=128, width=256, units=512, lr=3e-3, ema=0.99),
     "1m": TrainConfig(steps=2_400, width=400, lr=2e-3, ema=0.995),
     "10m": TrainConfig(steps=8_000, moved=0.5),
     "shipped": TrainConfig(steps=40_000, batch_size=128, ema=0.9995, moved=0.5),

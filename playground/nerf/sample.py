@@ -56,9 +56,16 @@ def render(checkpoint: Checkpoint, pose: Tensor, field_of_view: float, height: i
     """
     field: Field = checkpoint.model
     o, d = maths.camera_rays(torch.as_tensor(pose, dtype=torch.float32), field_of_view, height, width)
-    parts: list[Traced] = []
-    for some in _chunks(o.reshape(-1, 3).to(field.device), d.reshape(-1, 3).to(field.device), CHUNK if samples is None else CHUNK // samples + 1):
-        parts.append(_evenly(field, *some, samples) if samples is not None else field.trace(*some, **({} if stop is None else {"stop": stop})))
+    o, d = o.reshape(-1, 3).to(field.device), d.reshape(-1, 3).to(field.device)
+    size = CHUNK if samples is None else CHUNK // samples + 1
+
+    def trace(some: tuple[Tensor, Tensor]) -> Traced:
+        return _evenly(field, *some, samples) if samples is not None else field.trace(*some, **({} if stop is None else {"stop": stop}))
+
+    if field.device.type == "cpu":
+        parts = device.side_by_side(trace, list(_chunks(o, d, min(size, -(-len(o) // device.cores())))))
+    else:
+        parts = [trace(some) for some in _chunks(o, d, size)]
     rgb, depth, opacity = (torch.cat([getattr(part, name) for part in parts]).cpu() for name in ("rgb", "depth", "opacity"))
     return Rendered(rgb.view(height, width, 3).clamp(0, 1), depth.view(height, width), opacity.view(height, width).clamp(0, 1),
                     sum(part.samples for part in parts))

@@ -166,3 +166,38 @@ def test_bfloat16_is_used_only_where_it_is_asked_for_and_computed_in(monkeypatch
             with device.autocast("cpu", precision):
                 made = torch.nn.functional.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype
             assert made == (torch.bfloat16 if has and precision == "bf16" else torch.float32)
+
+
+# ---- many cores ------------------------------------------------------------------------------------------------
+
+
+def test_side_by_side_gives_what_one_after_the_other_gives_without_gradients_and_leaves_the_threads_alone(monkeypatch):
+    monkeypatch.setattr(device, "cores", lambda: 3)
+    device._crew.cache_clear()
+    before, w = torch.get_num_threads(), torch.ones(4, requires_grad=True)
+    seen = set()
+
+    def square(x):
+        seen.add((threading.current_thread().name, torch.get_num_threads(), torch.is_grad_enabled()))
+        time.sleep(0.05)
+        return (w * x).square()
+
+    parts = [torch.full((4,), float(i)) for i in range(7)]
+    found = device.side_by_side(square, parts)
+    assert all(torch.equal(one, part.square()) and not one.requires_grad for one, part in zip(found, parts, strict=True))
+    assert len(seen) == 3 and all(threads == 1 and not grad for _, threads, grad in seen), "three threads, each alone"
+    assert torch.get_num_threads() == before
+    later = []
+    (thread := threading.Thread(target=lambda: later.append(torch.get_num_threads()))).start()
+    thread.join()
+    assert later == [before], "a thread that begins later is as it would have been"
+    with pytest.raises(ZeroDivisionError):
+        device.side_by_side(lambda x: 1 // x, [1, 0])
+    device._crew.cache_clear()
+
+
+def test_a_single_part_or_core_needs_no_thread(monkeypatch):
+    monkeypatch.setattr(device, "_crew", lambda: pytest.fail("no thread is needed"))
+    assert device.side_by_side(lambda x: x + 1, [1]) == [2] and device.side_by_side(len, []) == []
+    monkeypatch.setattr(device, "cores", lambda: 1)
+    assert device.side_by_side(lambda x: x + 1, [1, 2]) == [2, 3]
