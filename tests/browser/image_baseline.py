@@ -1,6 +1,7 @@
 """The ordinary way to show a model in Gradio, as the live view's baseline: sliders whose `.input` event fills a gr.Image.
 
-`image_baseline.py --view decode` (the VAE's decoder, by 32 sliders) or `--view noise` (a picture noised up to t).
+`image_baseline.py --view decode` (the VAE's decoder, by 32 sliders), `--view noise` (a picture noised up to t) or `--view row` (a digit
+through four autoencoders with codes of d numbers).
 
 Its settings are the best that were measured for such an event: outside the queue, the newest value last, no run history.
 """
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import gradio as gr  # noqa: E402
 
+from playground.ae.views import digit, row  # noqa: E402
 from playground.core.device import executor  # noqa: E402
 from playground.diffusion.views import forward  # noqa: E402
 from playground.vae import tab  # noqa: E402
@@ -29,12 +31,20 @@ def noise(t: float):
     return executor.run(forward.forward_frame, {"checkpoint": "ddpm-mnist", "seed": "0", "t": str(int(t))}).picture
 
 
+def restored(d: float):
+    return executor.run(row.row_frame, {"checkpoint": "ae-mnist-30d", "x": digit(3), "d": str(int(d))}).picture
+
+
+SHOWN = {                    # --view: what it shows, and its sliders
+    "decode": (decode, [dict(minimum=-3, maximum=3, value=0, step=0.01, label=f"z{i + 1}") for i in range(tab.SLIDERS)]),
+    "noise": (noise, [dict(minimum=1, maximum=1000, value=300, step=1, label="t")]),
+    "row": (restored, [dict(minimum=1, maximum=row.SIZES, value=row.START, step=1, label="d")]),
+}
+
 with gr.Blocks(analytics_enabled=False, delete_cache=(600, 600)) as demo:
     image = gr.Image(elem_id="baseline", format="png", height=320)        # first: a lazy image below the fold never loads
-    if option("--view", "decode") == "decode":
-        show, sliders = decode, [gr.Slider(-3, 3, 0, step=0.01, label=f"z{i + 1}", elem_id=f"z{i + 1}") for i in range(tab.SLIDERS)]
-    else:
-        show, sliders = noise, [gr.Slider(1, 1000, 300, step=1, label="t", elem_id="t")]
+    show, settings = SHOWN[option("--view", "decode")]
+    sliders = [gr.Slider(**each, elem_id=each["label"]) for each in settings]
     gr.on([s.input for s in sliders], show, sliders, image, queue=False, trigger_mode="always_last", show_progress="hidden")
     demo.load(show, sliders, image)
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from browser.screen import WAIT, circle, drag, fetched, frames, numbers, pixels, strokes, wait_for_frames
+from browser.screen import WAIT, circle, drag, fetched, frames, numbers, pixels, redraws_beside_an_ordinary_image, strokes, wait_for_frames
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -216,3 +216,15 @@ def test_a_phone_shows_every_view_in_its_language_and_never_scrolls_sideways(vis
         assert page.evaluate("document.documentElement.scrollWidth") == 390, section
         assert ("的" in page.inner_text(f"#{section} p >> nth=0")) == (locale == "zh-CN")
     quiet(page)
+
+
+def test_the_row_redraws_more_often_than_a_page_of_the_same_picture_behind_gr_image(visit, open_page, start_app, record_property):
+    page = visit()
+    at(page, "ae-row", "ae.row")
+    ordinary = open_page(base=start_app("--view", "row", script="tests/browser/image_baseline.py").url, ready="#baseline")
+    live, images, said = redraws_beside_an_ordinary_image(page, "#ae-d input[type=range]", "ae.row", ordinary, "#d input[type=range]", slices=2)
+    print(f"\n{said}")
+    record_property("live_redraws_per_second", live)
+    record_property("gr_image_redraws_per_second", images)
+    assert images > 1, "the baseline must work for the ratio to mean something"
+    assert live > images

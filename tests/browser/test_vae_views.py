@@ -19,9 +19,7 @@ def visit(open_page):
         page = open_page(path=f"/?tab=vae{query}", **options)
         pages.append(page)
         wait_for_frames(page, "vae.decode", "vae.encode")
-        page.locator(f"#{section}").scroll_into_view_if_needed()
-        wait_for_frames(page, *views)
-        page.wait_for_timeout(300)
+        at(page, section, *views)
         return page
 
     yield visit
@@ -30,6 +28,23 @@ def visit(open_page):
         hosts = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}
         assert hosts == {urlsplit(page.url).netloc}
         page.context.close()
+
+
+@pytest.fixture(scope="module")
+def page(open_page):
+    """The tab as its last test left it, for tests that move other views: opening it takes seconds."""
+    page = open_page(path="/?tab=vae")
+    wait_for_frames(page, "vae.decode", "vae.encode")
+    yield page
+    assert page.crashes == []
+    assert {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))} == {urlsplit(page.url).netloc}
+
+
+def at(page, section, *views):
+    """Scroll to a section and wait for its views."""
+    page.locator(f"#{section}").scroll_into_view_if_needed()
+    wait_for_frames(page, *views)
+    page.wait_for_timeout(300)
 
 
 def until(page, view, condition):
@@ -46,8 +61,8 @@ def point(page, selector, x, y):
     page.mouse.up()
 
 
-def test_dragging_over_the_sheet_decodes_what_lies_there(visit):
-    page = visit("vae-sheet", "vae.sheet", "vae.codes", "vae.place")
+def test_dragging_over_the_sheet_decodes_what_lies_there(page):
+    at(page, "vae-sheet", "vae.sheet", "vae.codes", "vae.place")
     sheet = ".cursor:has([data-mirror='vae.sheet:0'])"
     page.wait_for_function("document.querySelector('#vae-sheet .if')?.checkVisibility()", timeout=WAIT)
     assert page.inner_text("#vae-sheet .if").startswith("vae-mnist-2d stands in for the chosen model")
@@ -94,8 +109,8 @@ def test_a_finger_moves_it_on_a_phone(visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_drawing_eps_again_moves_z_alone_and_a_step_back_hides_it(visit):
-    page = visit("vae-stepper", "vae.stepper")
+def test_drawing_eps_again_moves_z_alone_and_a_step_back_hides_it(page):
+    at(page, "vae-stepper", "vae.stepper")
     before = numbers(page, "vae.stepper")
     out = pixels(page, "#live-vae-stepper [data-tile='1'] canvas")
     page.click("#vae-eps")
@@ -110,8 +125,8 @@ def test_drawing_eps_again_moves_z_alone_and_a_step_back_hides_it(visit):
     assert pixels(page, "#live-vae-stepper [data-tile='1'] canvas").max() == 0
 
 
-def test_moving_q_lowers_the_bound_and_the_best_q_raises_it_above_the_encoder_s(visit):
-    page = visit("vae-posterior", "vae.posterior")
+def test_moving_q_lowers_the_bound_and_the_best_q_raises_it_above_the_encoder_s(page):
+    at(page, "vae-posterior", "vae.posterior")
     encoder = numbers(page, "vae.posterior")
     assert encoder["elbo"] + encoder["gap"] == pytest.approx(encoder["log_p"], abs=0.02)
     point(page, ".cursor:has([data-mirror='vae.posterior:0'])", 0.8, 0.8)
@@ -126,8 +141,8 @@ def test_moving_q_lowers_the_bound_and_the_best_q_raises_it_above_the_encoder_s(
     until(page, "vae.posterior", f"Math.abs(n.gap - {encoder['gap']}) < 0.01")
 
 
-def test_a_property_is_added_and_can_be_put_on_the_sliders(visit):
-    page = visit("vae-arithmetic", "vae.arithmetic")
+def test_a_property_is_added_and_can_be_put_on_the_sliders(page):
+    at(page, "vae-arithmetic", "vae.arithmetic")
     before = pixels(page, "#live-vae-arithmetic [data-tile='1'] canvas").astype(int)
     drag(page, page.locator("#vae-amount input[type=range]"), to=0.98)
     until(page, "vae.arithmetic", "n.amount > 2.7")
@@ -146,8 +161,8 @@ def test_thicker_has_more_ink(visit):
     assert thick > 1.15 * thin
 
 
-def test_the_palette_s_cursor_blends_and_a_kept_corner_stays(visit):
-    page = visit("vae-palette", "vae.palette", "vae.blend")
+def test_the_palette_s_cursor_blends_and_a_kept_corner_stays(page):
+    at(page, "vae-palette", "vae.palette", "vae.blend")
     palette = ".cursor:has([data-mirror='vae.palette:0'])"
     point(page, palette, 0.5 / 7, 6.5 / 7)
     until(page, "vae.blend", "n.u < 0.01 && n.v > 0.99")
@@ -159,8 +174,8 @@ def test_the_palette_s_cursor_blends_and_a_kept_corner_stays(visit):
     page.wait_for_function("new URL(location).searchParams.get('vae.corner1')")
 
 
-def test_beta_slides_along_the_curve_and_warns_of_collapse(visit):
-    page = visit("vae-rate", "vae.rate", "vae.rate.all", "vae.rate.prior")
+def test_beta_slides_along_the_curve_and_warns_of_collapse(page):
+    at(page, "vae-rate", "vae.rate", "vae.rate.all", "vae.rate.prior")
     first, curve = numbers(page, "vae.rate"), "#vae-rate canvas[data-lines]"
     assert first["beta"] == 1 and page.locator("#vae-rate .choices .chosen").get_attribute("data-values") == "0"
     seen, drawn, plotted = (pixels(page, each).astype(int) for each in ("#live-vae-rate [data-tile='1'] canvas", "#live-vae-rate-prior [data-tile='0'] canvas", curve))
