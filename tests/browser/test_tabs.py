@@ -26,7 +26,7 @@ def test_a_tab_asks_for_nothing_before_it_is_opened_and_opens_on_its_pictures(tw
     wait_for_frames(page, "sixth.decode", "sixth.prior", "sixth.encode")
     page.wait_for_timeout(500)
     assert asked(page, "sixth") and not asked(page, "vae")
-    page.get_by_role("tab", name="VAE", exact=True).click()
+    page.locator("[role=tab][data-tab-id=vae]").click()
     wait_for_frames(page, "vae.decode", "vae.prior", "vae.encode")
     assert pixels(page, "#live-vae-decode canvas").std() > 20
     assert page.crashes == [] and page.console_errors == []
@@ -35,7 +35,7 @@ def test_a_tab_asks_for_nothing_before_it_is_opened_and_opens_on_its_pictures(tw
 def test_the_url_brings_back_the_tab_in_sight_and_every_tabs_controls(two_families, open_page):
     page = open_page(base=two_families)
     wait_for_frames(page, "sixth.decode")
-    page.get_by_role("tab").nth(1).click()
+    page.locator("[role=tab][data-tab-id=vae]").click()
     wait_for_frames(page, "vae.decode")
     drag(page, slider(page, 1), to=0.1)
     page.wait_for_timeout(800)
@@ -48,7 +48,7 @@ def test_the_url_brings_back_the_tab_in_sight_and_every_tabs_controls(two_famili
     assert slider(other, 1).input_value() == value
     assert numbers(other, "vae.decode")["z"] == numbers(page, "vae.decode")["z"]
     assert not asked(other, "sixth")
-    other.get_by_role("tab").nth(0).click()
+    other.locator("[role=tab][data-tab-id=sixth]").click()
     wait_for_frames(other, "sixth.decode")
 
 
