@@ -87,7 +87,7 @@ def test_the_shipped_recipe_is_hinton_s_network():
 def test_a_knob_turned_alone_gives_a_model_of_that_kind():
     for name in config.NETWORKS:
         shape = train.model_config(dataclasses.replace(train.PRESETS["10s"], dataset="glyphs", network=name))
-        assert shape.code == (30 if name == "deep" else 1024)
+        assert shape.code == (30 if name == "deep" else train.PRESETS["10s"].units)
 
 
 @pytest.mark.parametrize("kind", KINDS)
