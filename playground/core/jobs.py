@@ -26,6 +26,7 @@ from .errors import PlaygroundError, register
 from .runs import Job, Run
 
 WORKER = "playground.worker"             # started as a module of its own: nothing here imports what is above
+UPDATES = 0.5                # share of the time a visitor gives that goes into updates, however long on a busy machine the rest takes
 OVERHEAD = 1.06              # of the seconds of the updates: saving, reporting, the models that can be used on the way
 STEPS_MAX = 1_000_000        # updates, however fast the machine is
 SLOWED_SECONDS = 60.0        # for which a measurement beside a run holds
@@ -212,8 +213,8 @@ class Estimate:
         return self.once + steps * self.update * OVERHEAD
 
     def steps(self, seconds: float) -> int:
-        """As many updates as fit, at least one."""
-        return max(1, int((seconds - self.once) / (self.update * OVERHEAD)))
+        """As many updates as fit, but those of UPDATES of the time at least: a model of one update is no model."""
+        return max(1, int(max(seconds - self.once, UPDATES * seconds) / (self.update * OVERHEAD)))
 
 
 _estimates: dict[str, tuple[Estimate, float]] = {}           # and until when it holds
