@@ -4,7 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-FAMILIES = ("ae", "vae", "diffusion", "nerf")          # the order of the tabs
+FAMILIES = ("ae", "vae", "gan", "diffusion", "nerf")          # the order of the tabs
 RECIPES = (*FAMILIES, "classifier")        # what `python -m playground train` can make
 
 Part = Literal["config", "model", "maths", "sample", "train", "evaluate", "tab", "text"]

@@ -208,7 +208,16 @@ PATH = "35,30,4,40:125,30,4,40"
 LOOK = {"checkpoint": FIELD, "camera": "35,30,4,40"}
 AE = "ae-mnist-30d"
 CODE = {"checkpoint": AE, "x": DRAWING}
-VIEWS = [("ae.look", CODE), ("ae.examples", {"checkpoint": AE}), ("ae.row", {**CODE, "d": "12"}), ("ae.plane", {"checkpoint": AE, "z": "1,2"}),
+GAN = "gan-mnist"
+PLAYED = {"checkpoint": GAN, "seed": "3", "psi": "1"}
+VIEWS = [("gan.grid", PLAYED), ("gan.truncation", PLAYED), ("gan.pair", {"checkpoint": GAN, "chosen": "3", "psi": "1"}), ("gan.card", {"checkpoint": GAN}),
+         ("gan.map", {"checkpoint": GAN, "place": "0.5,0.5"}), ("gan.blend", {"checkpoint": GAN, "place": "0.5,0.5"}), ("gan.walk", {"checkpoint": GAN, "seed": "3"}),
+         *((f"gan.{view}", {"checkpoint": GAN, "chosen": "3", "along": "1,0,0,0,0,0"}) for view in ("directions", "strips")),
+         ("gan.quiz", {"checkpoint": GAN, "moment": "3", "deal": "0", "answers": "-" * 20, "shown": "0", "scores": ",,,,,"}),
+         ("gan.nearest", {"checkpoint": GAN, "chosen": "3"}), ("gan.game", {"set": "ring", "game": "stable", "layers": "real,fakes", "ink": "", "play": ""}),
+         ("gan.four", {"pace": "1:1", "play": ""}),
+         ("gan.line", {"mp": "-1", "sp": "0.7", "mq": "1", "sq": "1", "at": "0.3", "loss": "minimax", "play": ""}),
+         ("ae.look", CODE), ("ae.examples", {"checkpoint": AE}), ("ae.row", {**CODE, "d": "12"}), ("ae.plane", {"checkpoint": AE, "z": "1,2"}),
          ("ae.plane.vae", {"z": "1,2"}), ("ae.keep", {**CODE, "k": "3"}), ("ae.wall", {"checkpoint": AE, "leaf": "1"}), ("ae.unit", {**CODE, "unit": "1"}),
          ("ae.exciting", {**CODE, "unit": "1"}), ("ae.penalty", {"x": DRAWING, "at": "1"}), ("ae.penalty.all", {"x": DRAWING}),
          ("ae.spectrum", CODE), ("ae.nudge", {**CODE, "seed": "1", "which": "1", "amount": "0.5"}),
@@ -243,9 +252,9 @@ VIEWS = [("ae.look", CODE), ("ae.examples", {"checkpoint": AE}), ("ae.row", {**C
 TAKEN = {"1", "٣"}           # hostile values that are true seeds; and of other parameters also:
 ALSO_TAKEN = {
     "y": {""}, "x": {""}, "hole": {"", "A" * 523}, "trunk": {""}, "kept": {""}, "hold": {"", "0.5"}, "scale": {"0.5"}, "eta": {"0.5"}, "strength": {"0.5"}, "wipe": {"0.5"},
-    "k": {"-1"}, "unit": {"-1"}, "ink": {"", "A" * 523}, "sigma": {"0.5"}, "rate": {"0.5"}, "at": {"-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
+    "k": {"-1"}, "unit": {"-1"}, "psi": {"0.5", "-1"}, "mp": {"0.5", "-1"}, "mq": {"0.5", "-1"}, "sp": {"0.5"}, "sq": {"0.5"}, "layers": {""}, "ink": {"", "A" * 523}, "sigma": {"0.5"}, "rate": {"0.5"}, "at": {"0.5", "-1"}, "beta": {"0.5"}, "amount": {"0.5", "-1"}, "split": {"0.5"}, "position": {"0.5", "-1"}, "tension": {"0.5"}, "ab": {"0.5"}, "play": {""}, "xt": {"0.5", "-1"}, "x0": {"0.5", "-1"},
 }
-OPTIONAL = [("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
+OPTIONAL = [("gan.walk", {"checkpoint": GAN, "seed": "3"}, "a"), ("gan.walk", {"checkpoint": GAN, "seed": "3"}, "b"), ("vae.prior", {"checkpoint": NAME, "seed": "1"}, "temperature"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "a"),
             ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "b"), ("vae.palette", {"checkpoint": NAME, "seed": "1"}, "a"), ("vae.blend", {"checkpoint": NAME, "seed": "1", "at": "0,0"}, "d"), ("vae.paths", {"checkpoint": NAME, "seed": "1"}, "film")]
 QUERIES = {name: as_query(value)[:20_000] for name, value in HOSTILE.items() if not isinstance(value, dict)} | {
     "no value": "", "minus one": "-1", "too many": ",".join("1" * 40), "commas": "," * 10_000, "spaces": "  ", "exponent": "1e400",
@@ -273,7 +282,7 @@ def test_a_hostile_query_is_a_frame_or_one_sentence(client, view, query):
                 assert said.keys() == {"en", "zh"} and HAN.search(said["zh"]) and not HAN.search(said["en"])
                 assert clean(said["en"]) and clean(said["zh"])
         missing = client.get(f"/live/{view}", params={k: v for k, v in query.items() if k != key})
-        if view.startswith(("ae.", "diffusion.", "nerf.")) and missing.status_code == 200:          # it has a usual value
+        if view.startswith(("ae.", "diffusion.", "gan.", "nerf.")) and missing.status_code == 200:          # it has a usual value
             assert missing.headers["content-type"] == "image/png"
         else:
             assert missing.status_code == 422 and clean(missing.json()["error"]["en"])
@@ -448,6 +457,13 @@ def test_the_direct_route_says_the_same_sentence(client, endpoints):
 
 VISITOR = "0123456789abcdef" * 2
 NAMED = [                    # (endpoint, good arguments, the argument that is also made hostile beside the first)
+    ("gan_sample", [GAN, 3, 4, 1], 1),
+    ("gan_blend", [GAN, [0.5, 0.5]], 1),
+    ("gan_directions", [GAN, 3, [1, 0, -1]], 2),
+    ("gan_line", [-1, 0.7, 1, 1, 0], 1),
+    ("gan_train", ["glyphs", "10s", 3, {"width": 4}, VISITOR], 3),
+    ("gan_runs", [VISITOR], 0),
+    ("gan_steer", ["gan-glyphs-10s-00000000", "stop", VISITOR], 1),
     ("ae_reconstruct", [AE, DRAWING], 1),
     ("ae_plane", [AE, [0.5, -1]], 1),
     ("ae_keep", [AE, DRAWING, 5], 2),

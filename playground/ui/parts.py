@@ -38,6 +38,15 @@ class Radio(gr.Radio):
         return payload
 
 
+class CheckboxGroup(gr.CheckboxGroup):
+    """Several choices at once whose value is checked by the handler alone."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
 class Number(gr.Number):
     """A number box whose value is checked by the handler alone."""
 

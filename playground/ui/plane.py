@@ -33,12 +33,12 @@ class Layer:
     alpha: float = 1.0
 
 
-def plane(view: str, layers: Sequence[Layer], *, alt: str, extent: float = 3.0) -> str:
+def plane(view: str, layers: Sequence[Layer], *, alt: str, extent: float = 3.0, name: str = "") -> str:
     """A square of the plane, [-extent, extent] on both sides with y upwards, from a live view's numbers, and its legend.
 
-    A list that the numbers lack, or that is null, is not drawn. alt: key of what it shows.
+    A list that the numbers lack, or that is null, is not drawn. alt: key of what it shows. name: of this one, where a view has several.
     """
-    name = f"{view}-plane".replace(".", "-")
+    name = f"{view}-{name}{'-' * bool(name)}plane".replace(".", "-")
     drawn = html.escape(json.dumps([asdict(layer) for layer in layers]))
     legend = "".join(f'<span class="{layer.kind} {layer.key}" style="--line: var({layer.colour})">{both(layer.label)}</span>' for layer in sorted(layers, key=lambda layer: KINDS.index(layer.kind)))
     return (f'<canvas class="plane" data-plane="{view}" data-extent="{extent}" data-layers="{drawn}" role="img" aria-labelledby="{name}"></canvas>'

@@ -1,0 +1,103 @@
+"""The tab's views, one file each: what it shows, what it asks the models for, how it is wired. `build(shared)` lays one out.
+
+What they have in common is here: the controls at the top of the tab, and how a query is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ...core import images, inputs
+from ...ui.live import View
+from ...ui.state import Field
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...core.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The controls at the top of the tab, which the views follow."""
+
+    checkpoint: gr.Dropdown
+    seed: gr.Number          # of the grid's first picture
+    chosen: gr.Number        # the seed of the picture that was clicked
+    ends: Sequence[gr.components.Component]      # the seeds A and B as texts; "" where none was marked
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a view adds to the tab's state: its fields in the URL, and the live views that follow the controls."""
+
+    fields: Sequence[Field] = ()
+    views: Sequence[View] = ()
+
+
+# ---- how a query is read ---------------------------------------------------------------------------------------
+
+
+def model(query: Mapping[str, str]) -> Checkpoint:
+    """The GAN a query names."""
+    from .. import sample
+
+    return sample.load(query.get("checkpoint"))
+
+
+def seed(query: Mapping[str, str], name: str = "seed") -> int:
+    return inputs.seed(inputs.parsed(query.get(name)))
+
+
+def number(query: Mapping[str, str], name: str, low: int, high: int) -> int:
+    """A whole number of a query."""
+    return inputs.integer(name, inputs.parsed(query.get(name)), low, high)
+
+
+def needed(query: Mapping[str, str], name: str) -> str:
+    """A text of a query that must be there, though it may be empty."""
+    if not isinstance(query.get(name), str):
+        inputs.numbers_in(name, None, 1, 0, 0)                # refused as anything else that is none
+    return query[name]
+
+
+def latent(checkpoint: Checkpoint, number: int) -> Tensor:
+    """z (D,) of a seed."""
+    from .. import sample
+
+    return sample.latents(checkpoint, [number])[0]
+
+
+# ---- how things look -------------------------------------------------------------------------------------------
+
+
+def beside(*pictures: Any):
+    """uint8 (H, W) or (H, W, 3) tiles side by side, as a live view's frame holds them."""
+    import numpy as np
+
+    return np.concatenate([np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture for picture in pictures], axis=1)
+
+
+def judged(checkpoint: Checkpoint) -> bool:
+    """Whether our classifier of digits can look at its pictures."""
+    from ...core import classifier
+
+    return checkpoint.model.shape == (1, classifier.SIZE, classifier.SIZE)
+
+
+def share(value: float) -> str:
+    """A number in [0, 1] in per cent."""
+    return f"{100 * value:.0f} %"
+
+
+@cache
+def digit(i: int) -> str:
+    """A digit of the built-in set as a drawing, straight and a little bold."""
+    from ...core import procedural
+
+    return images.pack_drawing(procedural.render_glyph(i, size=images.PAD)[0].numpy() > 127)
