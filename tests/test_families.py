@@ -278,7 +278,7 @@ def test_the_card_s_command_asks_for_the_training_that_is_described(name, family
     assert json.loads(json.dumps(dataclasses.asdict(described))) == json.loads(json.dumps(dict(config["train"])))
 
 
-def test_nothing_ships_but_what_the_recipes_name():
+def test_nothing_ships_that_is_not_named():
     folders = {path.name for path in checkpoints.SHIPPED.iterdir()}
     assert folders == {name for name, *_ in SHIPPED}, "train.CHECKPOINTS names what ships"
     assert len(folders) == len(SHIPPED), "two families ship the same name"
@@ -451,5 +451,5 @@ def test_what_a_sixth_family_forgets_is_named(tmp_path):
                       "test_a_family_has_each_part_and_each_part_says_what_it_is[sample-sixth]",
                       "test_a_text_is_a_pair_with_the_same_values_in_both[text sixth.zero]",
                       "test_no_family_imports_another[playground.sixth.maths]",
-                      "test_the_tree_of_the_readme_is_the_repository", "test_nothing_ships_but_what_the_recipes_name"):
+                      "test_the_tree_of_the_readme_is_the_repository", "test_nothing_ships_that_is_not_named"):
         assert forgotten in said, f"no word on {forgotten} in\n{said}"
