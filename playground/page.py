@@ -34,7 +34,10 @@ THEME = gr.themes.Base(
 
 
 # What a tab shows of another family: family -> a parameter of its `build` -> what gives it, when it is asked.
-BORROWED = {"ae": {"vae": lambda: families.load("vae", "sample").plane()}}
+BORROWED = {
+    "ae": {"vae": lambda: families.load("vae", "sample").plane()},
+    "gan": {"ae": lambda: families.load("ae", "sample").copies()},
+}
 
 
 class Page(gr.Blocks):

@@ -6,6 +6,7 @@ is not enough.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from ..core import checkpoints, device
 from ..core.checkpoints import Checkpoint
 from ..core.errors import PlaygroundError, register
-from . import maths
+from . import config, maths
 from .model import Autoencoder, ModelConfig, network
 
 BATCH = 250                  # pictures per pass: enough to be fast, small enough to let the next request in
@@ -53,6 +54,19 @@ def decode(checkpoint: Checkpoint, h: Tensor) -> Tensor:
     """Pictures (N, C, H, W) in [0, 1] on the CPU of codes (N, U)."""
     where = next(checkpoint.model.parameters()).device
     return torch.cat([checkpoint.model.picture(part.to(where)).cpu() for part in h.split(BATCH)])
+
+
+def copies() -> tuple[str, Tensor]:
+    """What the shipped model makes of held-out pictures, from the codes that it carries: (their data set, (N, C, H, W) in [0, 1]).
+
+    For a tab that needs real pictures where there is no data set.
+    """
+    return _copies(load(config.FIRST))
+
+
+@lru_cache(1)
+def _copies(checkpoint: Checkpoint) -> tuple[str, Tensor]:
+    return checkpoint.config["dataset"], decode(checkpoint, checkpoint.derived["codes"])
 
 
 def draw(checkpoint: Checkpoint, n: int, seed: int) -> Tensor:

@@ -80,7 +80,6 @@ PRESETS = {                  # 16 updates a second on one core of an AMD EPYC, 2
 FIRST = "gan-mnist"          # the model the tab opens on
 SNAPSHOTS = 6                # of a training, the last one its result
 EARLIEST = 0.005             # of the updates, at which the first of them is taken
-EXAMPLES = 10                # held-out pictures that a model carries: what D compares with where there is no data set
 
 DATASETS = ("mnist", "glyphs", "shapes", "noto-emoji", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order
 OWN_SIZE = 32                # pixels on a side of a visitor's own pictures

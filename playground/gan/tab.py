@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -21,8 +22,8 @@ from . import config, views
 from .views import directions, four, game, grid, line, nearest, quiz, seeds, walk
 
 
-def build(tab: gr.Tab) -> None:
-    """Lay out the tab inside the current gr.Tab, then wire it."""
+def build(tab: gr.Tab, ae: views.Lent | None = None) -> None:
+    """Lay out the tab inside the current gr.Tab, then wire it. ae: that family's copies of held-out pictures, which the page hands over."""
     gr.HTML(_figure(), js_on_load=None, apply_default_css=False, elem_id="gan-figure")
     with gr.Row(elem_classes="section controls one"):
         checkpoint = parts.checkpoint_picker("gan", first=config.FIRST)
@@ -30,7 +31,7 @@ def build(tab: gr.Tab) -> None:
         another = gr.Button(t("gan.another"), variant="primary", elem_id="gan-another", size="md")
     chosen = gr.Number(0, visible=False, precision=0)
     ends = [gr.Textbox("", visible=False), gr.Textbox("", visible=False)]
-    shared = views.Shared(checkpoint, seed, chosen, ends)
+    shared = views.Shared(checkpoint, seed, chosen, ends, partial(views.real_pictures, lent=ae))
     pieces = [view.build(shared) for view in VIEWS]
     with gr.Column(elem_classes="section"):
         gr.HTML(parts.heading("gan.none", "gan.none.text"))

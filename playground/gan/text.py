@@ -24,6 +24,10 @@ TEXT = {
     "gan.pair.alt": ("The chosen picture beside a real one", "选中的图片和一张真实图片"),
     "gan.pair.fake": ("seed", "种子"),
     "gan.pair.real": ("a real one, held out", "保留的真实图片"),
+    "gan.copies": (
+        "The data set is not on this machine: the real ones are shown as the autoencoder of the first tab has kept them, in thirty numbers each. D learnt from the originals, and takes more of such copies for fakes.",
+        "本机没有该数据集：真实图片以第一个标签页的自编码器所保存的样子（每张三十个数）显示。D 从原图学习，会把更多这样的复制品当作伪造。",
+    ),
     "gan.pair.load": ("Begin the grid here", "从它开始排列"),
     "gan.pair.a": ("Mark as A", "记为 A"),
     "gan.pair.b": ("Mark as B", "记为 B"),

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core import datasets, device
 from ..core.recipe import Progress, Result
 from . import maths
-from .config import EXAMPLES, FIRST, OWN_SIZE, PRESETS, PROBABLE, ModelConfig, TrainConfig, moments, suited  # noqa: F401  (a recipe offers these too)
+from .config import FIRST, OWN_SIZE, PRESETS, PROBABLE, ModelConfig, TrainConfig, moments, suited  # noqa: F401  (a recipe offers these too)
 from .model import GAN, Generator
 
 BEST = "distance"
@@ -192,13 +192,10 @@ def result(config: TrainConfig, state: State) -> Result:
     """The averaged generator with its opponent of this moment, and what views need beside them.
 
     Derived: boundary (), the number of D above which a picture counts as real, see `boundary`; step (), updates so far; for each snapshot
-    taken "<update>.weights" and "<update>.scales", see `unpacked`. examples (EXAMPLES, C, H, W) uint8: held-out pictures, but not of a
-    visitor's own.
+    taken "<update>.weights" and "<update>.scales", see `unpacked`. No picture of the data set is kept.
     """
     weights = weights_of(state)
     derived = {"boundary": torch.tensor(boundary(config, state)), "step": torch.tensor(state.step), **state.snapshots}
-    if not datasets.is_own(config.dataset):
-        derived["examples"] = datasets.load(config.dataset, "test").images[:EXAMPLES]
     return Result(asdict(state.model.config), weights, derived)
 
 

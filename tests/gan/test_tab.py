@@ -52,7 +52,7 @@ def test_it_is_built_where_no_model_is_there_yet(tmp_path, monkeypatch):
 
 def test_the_tab_opens_on_the_first_model_and_a_seed_is_its_own_chosen_picture(tiny):
     picker, seed, chosen = tab._opening({})
-    assert picker["value"] == "tiny-mnist" and (seed, chosen) == (0, 0)
+    assert picker["value"] == tab.checkpoint_names()[0] and (seed, chosen) == (0, 0)
     picker, seed, chosen = tab._opening({"model": ["tiny-colour"], "seed": [7]})
     assert (picker["value"], seed, chosen) == ("tiny-colour", 7, 7)
     assert tab._opening({"seed": [7], "chosen": [9]})[1:] == [7, 9]
@@ -126,7 +126,7 @@ def test_knobs_are_fields_of_the_recipe_whose_presets_they_allow():
 def test_what_the_page_says_without_torch_is_what_the_games_are():
     assert game.SETS == toys.SETS and game.GAMES == tuple(toys.GAMES) and game.EXTENT == toys.EXTENT
     assert four.LOSSES == toys.ABREAST and four.PACES == tuple(toys.PACES) and line.EDGE == toys.EDGE and line.LOSSES[::-1] == config.PROBABLE
-    assert list(inspect.signature(tab.build).parameters) == ["tab"]
+    assert list(inspect.signature(tab.build).parameters) == ["tab", "ae"]
     assert grid.GRID == 64 and directions.COUNT == 6 and quiz.CARDS == 20 and seeds.SIDE == 1000
     for name, (low, high, start, _) in line.RANGES.items():
         assert low <= start <= high, name

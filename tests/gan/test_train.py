@@ -194,7 +194,7 @@ def test_result_rebuilds_the_averaged_generator_and_leaves_the_state_alone(kind)
     z = torch.randn(3, 5)
     with torch.no_grad():
         torch.testing.assert_close(rebuilt.picture(z), (state.ema(z) + 1) / 2)
-    assert torch.equal(made.derived["examples"], datasets.load("glyphs", "test").images[:config.EXAMPLES])
+    assert not any(value.ndim == 4 for value in made.derived.values()), "no pictures of the data set"
     assert made.derived["step"] == 3 and made.derived["boundary"].isfinite()
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from playground.core import checkpoints, classifier, datasets, images
 from playground.core.errors import PlaygroundError
 from playground.core.inputs import SEED_MAX
 from playground.gan import config, maths, sample
+from playground.gan import views
 from playground.gan.views import directions, grid, nearest, quiz, seeds, walk
 
 NAME = "tiny-mnist"
@@ -55,7 +57,7 @@ def test_the_grid_holds_the_pictures_of_its_seeds_and_d_s_answers(name, size):
 
 def test_the_chosen_picture_stands_beside_a_real_one_with_the_terms_of_the_game():
     frame = grid.pair_frame({"checkpoint": NAME, "chosen": "12", "psi": "1"})
-    checkpoint, real = sample.load(NAME), datasets.load("glyphs", "test").images[12 % config.EXAMPLES]
+    checkpoint, real = sample.load(NAME), datasets.load("glyphs", "test").images[12]
     [fake] = pictures(NAME, 12)
     assert close(tile(frame, 0)[..., 0], images.to_uint8(fake)) and np.array_equal(tile(frame, 1)[..., 0], real[0])
     d_fake, d_real = (checkpoint.model.discriminator(2 * x[None] - 1).sigmoid().item() for x in (fake, real / 255))
@@ -69,12 +71,16 @@ def test_where_d_is_no_probability_the_game_has_no_such_value():
     assert shown["value"] is None is shown["log_real"] and math.isfinite(shown["fake"]) and math.isfinite(shown["real"])
 
 
-def test_a_model_that_carries_no_real_picture_shows_its_own_alone(monkeypatch):
-    whole = sample.load(NAME)
-    bare = dataclasses.replace(whole, derived={key: value for key, value in whole.derived.items() if key != "examples"})
-    monkeypatch.setattr(sample, "load", lambda name: bare)
-    frame = grid.pair_frame({"checkpoint": NAME, "chosen": "3", "psi": "1"})
-    assert frame.numbers["real"] is None and tile(frame, 1).max() == 0 < tile(frame, 0).max()
+def test_without_the_data_set_the_copies_of_another_model_stand_for_it_and_say_so_or_the_fake_stands_alone(monkeypatch):
+    monkeypatch.setattr(datasets, "present", lambda name: False)
+    query, copies = {"checkpoint": NAME, "chosen": "3", "psi": "1"}, torch.rand(5, 1, 28, 28)
+    frame = grid.pair_frame(query, partial(views.real_pictures, lent=lambda: ("glyphs", copies)))
+    assert frame.numbers["copies"] and frame.numbers["real"] is not None and close(tile(frame, 1)[..., 0], images.to_uint8(copies[3]))
+    shown = quiz.quiz_frame({**QUIZ, "deal": "2"}, partial(views.real_pictures, lent=lambda: ("glyphs", copies))).numbers
+    assert shown["copies"]
+    for lent in (None, lambda: ("mnist", copies), lambda: ("glyphs", torch.rand(5, 3, 32, 32))):
+        frame = grid.pair_frame(query, partial(views.real_pictures, lent=lent))
+        assert frame.numbers["real"] is None and not frame.numbers["copies"] and tile(frame, 1).max() == 0 < tile(frame, 0).max()
 
 
 def test_truncation_trades_variety_and_its_curves_are_those_of_the_pictures():
@@ -199,10 +205,10 @@ QUIZ = {"checkpoint": NAME, "moment": "6", "deal": "3", "answers": "-" * 20, "sh
 
 
 def test_cards_are_real_by_the_toss_of_a_coin_and_held_out():
-    reals = [quiz.dealt(sample.load(NAME), 6, deal).real for deal in range(60)]
+    reals = [quiz.dealt(sample.load(NAME), 6, deal, views.real_pictures(sample.load(NAME))).real for deal in range(60)]
     share = torch.cat(reals).float().mean().item()
     assert 0.42 < share < 0.58 and len({int(real.sum()) for real in reals}) > 4, "counting gives nothing away"
-    found = quiz.dealt(sample.load(NAME), 6, 3)
+    found = quiz.dealt(sample.load(NAME), 6, 3, views.real_pictures(sample.load(NAME)))
     held_out = datasets.load("glyphs", "test").images.float() / 255
     for picture, real in zip(found.pictures, found.real):
         assert bool((held_out == picture).flatten(1).all(1).any()) == bool(real)
@@ -222,7 +228,7 @@ def test_nothing_is_given_away_before_d_is_asked():
 
 
 def test_once_asked_both_are_judged_by_what_the_cards_are():
-    found = quiz.dealt(sample.load(NAME), 2, 3)
+    found = quiz.dealt(sample.load(NAME), 2, 3, views.real_pictures(sample.load(NAME)))
     answers = "".join("r" if i % 3 else "f" for i in range(19)) + "-"
     shown = quiz.quiz_frame({**QUIZ, "moment": "2", "answers": answers, "shown": "1"}).numbers
     real, said = found.real.tolist(), [answer == "r" for answer in answers]
@@ -247,7 +253,7 @@ def test_the_curve_is_d_s_accuracy_at_each_moment():
 
 
 def test_asking_shows_and_remembers_the_visitor_s_share():
-    real = quiz.dealt(sample.load(NAME), 4, 0).real.tolist()
+    real = quiz.dealt(sample.load(NAME), 4, 0, views.real_pictures(sample.load(NAME))).real.tolist()
     perfect = "".join("r" if each else "f" for each in real)
     assert quiz._ask(NAME, 4, 0, perfect, ",,,,,") == [1, ",,,100,,"]
     assert quiz._ask(NAME, 4, 0, "".join("f" if each else "r" for each in real), "1,2,3,4,5,6") == [1, "1,2,3,0,5,6"]

@@ -5,7 +5,7 @@ What they have in common is here: the controls at the top of the tab, and how a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ...core import images, inputs
+from ...core.errors import PlaygroundError, register
+from ...ui.i18n import both
 from ...ui.live import View
 from ...ui.state import Field
 
@@ -20,6 +22,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...core.checkpoints import Checkpoint
+
+
+register({
+    "gan.absent": (
+        "The pictures of {name} are not in this machine's data folder, so that there are no real ones to show beside the fakes; the model itself works without them.",
+        "本机的数据文件夹中没有 {name} 的图片，因此没有真实图片可与伪造图片对照；模型本身不需要它们。",
+    ),
+})
+
+
+@dataclass(frozen=True)
+class Real:
+    """Held-out pictures of a data set, or copies of them: decodes of the codes that another model has kept."""
+
+    pictures: Tensor         # uint8 (N, C, H, W)
+    copies: bool
+
+
+Reals = Callable[["Checkpoint"], Real]
+Lent = Callable[[], tuple]   # what the page hands over: (a data set's name, copies of its held-out pictures, (N, C, H, W) in [0, 1])
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,7 @@ class Shared:
     seed: gr.Number          # of the grid's first picture
     chosen: gr.Number        # the seed of the picture that was clicked
     ends: Sequence[gr.components.Component]      # the seeds A and B as texts; "" where none was marked
+    real: Reals              # where real pictures come from
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,23 @@ def latent(checkpoint: Checkpoint, number: int) -> Tensor:
     return sample.latents(checkpoint, [number])[0]
 
 
+def real_pictures(checkpoint: Checkpoint, lent: Lent | None = None) -> Real:
+    """Real pictures of the kind that a model learnt from. No repository may hold them: where the data set is not on this machine either,
+    there may be copies. Raises `PlaygroundError` where there is neither."""
+    from ...core import datasets
+
+    name = checkpoint.config["dataset"]
+    if datasets.present(name):
+        found = Real(datasets.load(name, "test").images, False)
+    elif lent and (kept := lent())[0] == name:
+        found = Real((255 * kept[1]).round().byte(), True)
+    else:
+        raise PlaygroundError("gan.absent", name=name)
+    if tuple(found.pictures.shape[1:]) != checkpoint.model.shape:
+        raise PlaygroundError("gan.absent", name=name)
+    return found
+
+
 # ---- how things look -------------------------------------------------------------------------------------------
 
 
@@ -81,6 +121,11 @@ def beside(*pictures: Any):
     import numpy as np
 
     return np.concatenate([np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture for picture in pictures], axis=1)
+
+
+def if_copies(view: str) -> str:
+    """A sentence that stands where a view's real pictures are copies: its number `copies` says whether."""
+    return f'<span class="if"><b data-live="{view}:copies" hidden></b>{both("gan.copies")}</span>'
 
 
 def judged(checkpoint: Checkpoint) -> bool:

@@ -10,22 +10,22 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ...core import images, inputs
 from ...core.device import executor
+from ...core.errors import PlaygroundError
 from ...core.inputs import SEED_MAX
 from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
-from . import Piece, Shared, beside, judged, latent, model, seed, share
+from . import Piece, Reals, Shared, beside, if_copies, judged, latent, model, real_pictures, seed, share
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ...core.checkpoints import Checkpoint
 
 GRID = 64                    # pictures: eight rows of eight
@@ -47,6 +47,7 @@ def build(shared: Shared) -> Piece:
         with gr.Column(scale=4, min_width=280):
             pair = live.View("gan.pair", alt=both("gan.pair.alt"), tiles=2, captions=(
                 f'{both("gan.pair.fake")} {parts.now("gan.pair:seed")}: D(G(z)) = {parts.now("gan.pair:fake")}', f'{both("gan.pair.real")}: D(x) = {parts.now("gan.pair:real")}'))
+            gr.HTML(f'<p class="caption">{if_copies("gan.pair")}</p>')
             with gr.Row(elem_classes="keep"):
                 load = gr.Button(t("gan.pair.load"), size="sm", elem_id="gan-load")
                 marks = [gr.Button(t(f"gan.pair.{end}"), size="sm", elem_id=f"gan-mark-{end}") for end in "ab"]
@@ -67,7 +68,7 @@ def build(shared: Shared) -> Piece:
     truncation.follow(checkpoint=shared.checkpoint, seed=shared.seed, psi=psi)
     card.follow(checkpoint=shared.checkpoint)
     live.register("gan.grid", grid_frame)
-    live.register("gan.pair", pair_frame)
+    live.register("gan.pair", partial(pair_frame, real=shared.real))
     live.register("gan.truncation", truncation_frame)
     live.register("gan.card", card_frame)
     grid.pick(None, [shared.seed, grid], shared.chosen, js=f"(seed, tile) => (Number(seed) + tile) % {SEED_MAX + 1}", **SCRIPT)
@@ -109,8 +110,9 @@ def _grid(checkpoint: Checkpoint, first: int, psi: float, n: int) -> live.Frame:
                                                **{f"d{i}": f"{answer:.2f}".replace("-", "−") for i, answer in enumerate(said)}})
 
 
-def pair_frame(query: Mapping[str, str]) -> live.Frame:
-    """The chosen seed's picture beside a held-out real one, and D's answer to both; the terms of V where that is a probability."""
+def pair_frame(query: Mapping[str, str], real: Reals = real_pictures) -> live.Frame:
+    """The chosen seed's picture beside a held-out real one, and D's answer to both; the terms of V where that is a probability.
+    Where there are no real ones it stands alone."""
     import torch
 
     from .. import maths, sample
@@ -118,26 +120,21 @@ def pair_frame(query: Mapping[str, str]) -> live.Frame:
     checkpoint, chosen, psi = model(query), seed(query, "chosen"), _psi(query)
     z = maths.truncated(latent(checkpoint, chosen), psi)
     [fake] = sample.draw(checkpoint, z[None])
-    real = example(checkpoint, chosen)
-    shown = [fake] if real is None else [fake, real]
+    try:
+        found = real(checkpoint)
+    except PlaygroundError:
+        found = None
+    shown = [fake] if found is None else [fake, found.pictures[chosen % len(found.pictures)].float() / 255]
     logits = sample.score(checkpoint, torch.stack(shown))
     said = sample.opinion(checkpoint, torch.stack(shown)).tolist()
     numbers: dict[str, Any] = dict.fromkeys(("real", "log_real", "log_fake", "value"))
-    if real is not None:
+    if found:
         numbers["real"] = said[1]
         if sample.probable(checkpoint):
             log_real, log_fake = (each.item() for each in maths.value(logits[1:], logits[:1]))
             numbers |= {"log_real": log_real, "log_fake": log_fake, "value": log_real + log_fake}
-    tiles = [images.to_uint8(each) for each in (shown if real is not None else [fake, torch.zeros_like(fake)])]
-    return live.Frame(beside(*tiles), {**numbers, "seed": chosen, "psi": psi, "fake": said[0], "z": z.tolist(), "norm": z.norm().item(), "typical": len(z) ** 0.5})
-
-
-def example(checkpoint: Checkpoint, which: int) -> Tensor | None:
-    """One of the held-out pictures that a checkpoint carries, (C, H, W) in [0, 1]; None where it carries none."""
-    kept = checkpoint.derived.get("examples")
-    if kept is None or kept.ndim != 4 or not len(kept) or tuple(kept.shape[1:]) != checkpoint.model.shape:
-        return None
-    return kept[which % len(kept)].float() / 255
+    tiles = [images.to_uint8(each) for each in (shown if found else [fake, torch.zeros_like(fake)])]
+    return live.Frame(beside(*tiles), {**numbers, "copies": "1" * bool(found and found.copies), "seed": chosen, "psi": psi, "fake": said[0], "z": z.tolist(), "norm": z.norm().item(), "typical": len(z) ** 0.5})
 
 
 _curves: OrderedDict[tuple[Any, ...], tuple[list[float], list[float] | None]] = OrderedDict()     # touched on the inference executor alone

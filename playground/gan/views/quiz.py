@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,12 +20,13 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
 from .. import config
-from . import Piece, Shared, model, number, share
+from . import Piece, Reals, Shared, if_copies, model, number, real_pictures, share
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...core.checkpoints import Checkpoint
+    from . import Real
 
 CARDS = 20
 DEALS = 1_000_000            # of cards, counted from 0
@@ -34,10 +36,6 @@ SCORES = re.compile(f"([0-9]{{0,3}},){{{config.SNAPSHOTS - 1}}}[0-9]{{0,3}}")   
 FIGURES = ("accuracy", "sensitivity", "specificity")
 
 register({
-    "gan.absent": (
-        "The pictures of {name} are not in this machine's data folder, so that there are no real ones to show beside the fakes; the model itself works without them.",
-        "本机的数据文件夹中没有 {name} 的图片，因此没有真实图片可与伪造图片对照；模型本身不需要它们。",
-    ),
     "gan.answers": (
         "The answers are “{found}”; {expected} letters r (real), f (fake) or - (not said) were expected.",
         "回答是“{found}”；应为 {expected} 个字母：r（真）、f（假）或 -（未答）。",
@@ -60,6 +58,7 @@ def build(shared: Shared) -> Piece:
                 with gr.Row(elem_classes="keep"):
                     ask = gr.Button(t("gan.quiz.ask"), variant="primary", size="sm", elem_id="gan-ask")
                     deal = gr.Button(t("gan.quiz.deal"), size="sm", elem_id="gan-deal")
+                gr.HTML(f'<p class="caption">{if_copies("gan.quiz")}</p>')
             with gr.Column(scale=4, min_width=280):
                 gr.HTML(_table())
                 gr.HTML(f'<p class="caption">{both("gan.quiz.figures")}</p>' + parts.lines(
@@ -70,7 +69,7 @@ def build(shared: Shared) -> Piece:
         parts.formula("gan.quiz.f", r"\text{real if }D(x)>\tfrac12;\qquad p_g\to p_r:\ \max_DV\to-2\log2,\ D\to\tfrac12",
                       f'{both("gan.quiz.here")} E log D(x) = {_now("log_real")}, E log(1 − D(G(z))) = {_now("log_fake")}, V = {_now("value")}, −2 log 2 = −1.386')
     cards.follow(checkpoint=shared.checkpoint, moment=at, deal=number_of_deal, answers=answers, shown=shown, scores=scores)
-    live.register("gan.quiz", quiz_frame)
+    live.register("gan.quiz", partial(quiz_frame, real=shared.real))
     cards.pick(None, [answers, cards, shown], answers, js="""(answers, card, shown) => {
         if (shown) return answers;
         const said = [...answers];
@@ -80,7 +79,7 @@ def build(shared: Shared) -> Piece:
     fresh = f'["{"-" * CARDS}", 0]'
     deal.click(None, number_of_deal, [number_of_deal, answers, shown], js=f"(deal) => [(deal + 1) % {DEALS}, ...{fresh}]", **SCRIPT)
     at.input(None, None, [answers, shown], js=f"() => {fresh}", **SCRIPT)
-    ask.click(guarded(_ask), [shared.checkpoint, at, number_of_deal, answers, scores], [shown, scores], show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    ask.click(guarded(partial(_ask, real=shared.real)), [shared.checkpoint, at, number_of_deal, answers, scores], [shown, scores], show_progress="hidden", trigger_mode="always_last", api_visibility="private")
     return Piece([
         Field("moment", [at], lambda text: [inputs.integer("moment", inputs.parsed(text), 1, config.SNAPSHOTS)], default=str(config.SNAPSHOTS)),
         Field("deal", [number_of_deal], lambda text: [inputs.integer("deal", inputs.parsed(text), 0, DEALS)], default="0"),
@@ -127,13 +126,13 @@ class Deal:
     updates: int             # of both players until then
 
 
-def dealt(checkpoint: Checkpoint, moment: int, deal: int) -> Deal:
+def dealt(checkpoint: Checkpoint, moment: int, deal: int, found: Real) -> Deal:
     """The cards of one deal at a moment of the training, from 1 to SNAPSHOTS; a model with fewer shows its last."""
     import torch
 
     from .. import sample
 
-    held_out = real_pictures(checkpoint)
+    held_out = found.pictures
     moments = sample.moments(checkpoint)
     then = moments[min(moment, len(moments)) - 1]
     generator = torch.Generator().manual_seed(deal * config.SNAPSHOTS + moment)
@@ -145,42 +144,30 @@ def dealt(checkpoint: Checkpoint, moment: int, deal: int) -> Deal:
     return Deal(pictures, real, sample.score(then.checkpoint, pictures), sample.taken_for_real(then.checkpoint, pictures), sample.opinion(then.checkpoint, pictures), then.step)
 
 
-def real_pictures(checkpoint: Checkpoint) -> Tensor:
-    """The held-out pictures of a model's data set, uint8 (N, C, H, W); refused in a sentence where they are not here."""
-    from ...core import datasets
-
-    name = checkpoint.config["dataset"]
-    if not datasets.present(name):
-        raise PlaygroundError("gan.absent", name=name)
-    held_out = datasets.load(name, "test").images
-    if tuple(held_out.shape[1:]) != checkpoint.model.shape:
-        raise PlaygroundError("gan.absent", name=name)
-    return held_out
-
-
 def figures(real: Tensor, taken: Tensor) -> dict[str, float | None]:
     """Accuracy; sensitivity: of the real ones, the share taken for real; specificity: of the fakes, the share not taken. real, taken: bool (N,)."""
     mean = lambda x: x.float().mean().item() if len(x) else None                  # noqa: E731
     return dict(zip(FIGURES, (mean(taken == real), mean(taken[real]), mean(~taken[~real]))))
 
 
-_accuracies: WeakKeyDictionary[Any, list[float]] = WeakKeyDictionary()       # touched on the inference executor alone
+_accuracies: WeakKeyDictionary[Any, dict[bool, list[float]]] = WeakKeyDictionary()       # touched on the inference executor alone
 
 
-def accuracies(checkpoint: Checkpoint) -> list[float]:
+def accuracies(checkpoint: Checkpoint, found: Real) -> list[float]:
     """D's accuracy in per cent at each moment, on MEASURED held-out pictures and as many fakes of its opponent."""
     import torch
 
     from .. import sample
 
-    if checkpoint.model not in _accuracies:
-        held_out, out = real_pictures(checkpoint)[:MEASURED].float() / 255, []
+    known = _accuracies.setdefault(checkpoint.model, {})      # by whether the real ones are copies
+    if found.copies not in known:
+        held_out, out = found.pictures[:MEASURED].float() / 255, []
         for then in sample.moments(checkpoint):
             fakes = sample.draw(then.checkpoint, sample.latents(then.checkpoint, range(len(held_out))))
             right = torch.cat([sample.taken_for_real(then.checkpoint, held_out), ~sample.taken_for_real(then.checkpoint, fakes)])
             out.append(100 * right.float().mean().item())
-        _accuracies[checkpoint.model] = out
-    return _accuracies[checkpoint.model]
+        known[found.copies] = out
+    return known[found.copies]
 
 
 # ---- what the live view draws ----------------------------------------------------------------------------------
@@ -198,23 +185,24 @@ def _scores(text: object) -> str:
     return text
 
 
-def quiz_frame(query: Mapping[str, str]) -> live.Frame:
+def quiz_frame(query: Mapping[str, str], real: Reals = real_pictures) -> live.Frame:
     """The cards with what the visitor said of each; once shown, what each is, D's answer, and how often both are right."""
     import torch
 
     from .. import maths, sample
 
     checkpoint, moment = model(query), number(query, "moment", 1, config.SNAPSHOTS)
-    found, answers = dealt(checkpoint, moment, number(query, "deal", 0, DEALS)), _answers(query.get("answers"))
+    held_out, answers = real(checkpoint), _answers(query.get("answers"))
+    found = dealt(checkpoint, moment, number(query, "deal", 0, DEALS), held_out)
     shown, scores = number(query, "shown", 0, 1), [int(each) if each else None for each in _scores(query.get("scores")).split(",")]
-    numbers: dict[str, Any] = {"updates": found.updates, "moment": moment, "places": list(range(1, config.SNAPSHOTS + 1))}
+    numbers: dict[str, Any] = {"copies": "1" * held_out.copies, "updates": found.updates, "moment": moment, "places": list(range(1, config.SNAPSHOTS + 1))}
     numbers |= dict.fromkeys([f"{who}_{figure}" for who in ("your", "d") for figure in FIGURES] + ["log_real", "log_fake", "value"])
-    for i, (answer, real, taken, said) in enumerate(zip(answers, found.real.tolist(), found.taken.tolist(), found.said.tolist())):
+    for i, (answer, true, taken, said) in enumerate(zip(answers, found.real.tolist(), found.taken.tolist(), found.said.tolist())):
         numbers |= {f"real{i}": "1" * (answer == "r"), f"fake{i}": "1" * (answer == "f"), f"open{i}": "1" * (answer == "-"),
-                    f"is_real{i}": "1" * (shown and real), f"is_fake{i}": "1" * (shown and not real),
-                    f"mark{i}": ("✓" if (answer == "r") == real else "✗") if shown and answer != "-" else "",
-                    f"d{i}": f"D = {said:.2f} {'✓' if taken == real else '✗'}".replace("-", "−") if shown else ""}
-    curve = accuracies(checkpoint)
+                    f"is_real{i}": "1" * (shown and true), f"is_fake{i}": "1" * (shown and not true),
+                    f"mark{i}": ("✓" if (answer == "r") == true else "✗") if shown and answer != "-" else "",
+                    f"d{i}": f"D = {said:.2f} {'✓' if taken == true else '✗'}".replace("-", "−") if shown else ""}
+    curve = accuracies(checkpoint, held_out)
     numbers |= {"d_scores": [curve[min(i, len(curve) - 1)] for i in range(config.SNAPSHOTS)], "your_scores": scores}      # as `dealt` has it
     if shown:
         answered = torch.tensor([answer != "-" for answer in answers])
@@ -227,13 +215,18 @@ def quiz_frame(query: Mapping[str, str]) -> live.Frame:
     return live.Frame(images.strip(found.pictures), numbers)
 
 
-def _ask(name: Any, moment: Any, deal: Any, answers: Any, scores: Any) -> list[Any]:
+def _ask(name: Any, moment: Any, deal: Any, answers: Any, scores: Any, real: Reals = real_pictures) -> list[Any]:
     """Show what the cards are, and remember how often the visitor was right at this moment of the training."""
     answers, kept = _answers(answers), _scores(scores).split(",")
     moment = inputs.integer("moment", moment, 1, config.SNAPSHOTS)
     if set(answers) == {"-"}:
         raise PlaygroundError("gan.silent")
-    real = executor.run(lambda: dealt(model({"checkpoint": name}), moment, inputs.integer("deal", deal, 0, DEALS)).real.tolist())
-    right = [(answer == "r") == each for answer, each in zip(answers, real) if answer != "-"]
+    deal = inputs.integer("deal", deal, 0, DEALS)
+
+    def truth() -> list[bool]:
+        checkpoint = model({"checkpoint": name})
+        return dealt(checkpoint, moment, deal, real(checkpoint)).real.tolist()
+
+    right = [(answer == "r") == each for answer, each in zip(answers, executor.run(truth)) if answer != "-"]
     kept[moment - 1] = str(round(100 * sum(right) / len(right)))
     return [1, ",".join(kept)]
