@@ -140,8 +140,9 @@ def result(config: TrainConfig, state: State) -> Result:
     covariances if it has at most FULL numbers, see maths.spread; average, largest (U,): of each |h_j|. Of the first HELD_OUT test
     images: error (), their mean squared error; of a deep one codes (N, D), labels (N,) where the set has them. A deep one has PCA beside
     it: pca_mean (P,), pca (COMPONENTS, P), of the training images (of the first FEW where an image has more than LARGE numbers),
-    pca_errors (COMPONENTS + 1,): the test images' mean squared errors by components. examples (EXAMPLES, C, H, W) uint8: test images
-    to pick from, but neither of digits, which the page draws itself, nor of a visitor's own.
+    pca_errors (COMPONENTS + 1,): the test images' mean squared errors by components. example_codes (EXAMPLES, U): of test
+    images whose decodes there are to pick from, but neither of digits, which the page draws itself, nor of a visitor's own. No image of
+    the data set is kept.
     """
     model = state.ema.eval()
     training, held_out = datasets.load(config.dataset), datasets.load(config.dataset, "test")
@@ -157,7 +158,7 @@ def result(config: TrainConfig, state: State) -> Result:
         basis = principal(training.images)
         derived |= {"pca_mean": basis.mean, "pca": basis.components, "pca_errors": maths.pca_errors(x, basis).mean(0)}
     if config.dataset not in DIGITS and not datasets.is_own(config.dataset):
-        derived["examples"] = held_out.images[:EXAMPLES]
+        derived["example_codes"] = h[:EXAMPLES]
     return Result(vars(model.config), model.state_dict(), derived)
 
 

@@ -139,11 +139,16 @@ def drawing(checkpoint: Checkpoint, text: object) -> Tensor:
 
 
 def examples(checkpoint: Checkpoint) -> Tensor:
-    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: held-out ones that the checkpoint carries, else drawn digits."""
+    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: what the model makes of held-out ones, else drawn digits.
+
+    Of the held-out ones the checkpoint carries the codes alone: whoever picks one encodes its decode.
+    """
     import torch
 
+    from .. import sample
+
     if keeps_examples(checkpoint):
-        return checkpoint.derived["examples"].float() / 255
+        return sample.decode(checkpoint, checkpoint.derived["example_codes"])
     shape = checkpoint.model.config
     digits = [images.centred(images.unpack_drawing(digit(i)), shape.size) for i in range(config.EXAMPLES)]
     return torch.stack(digits).expand(-1, shape.channels, -1, -1)
@@ -161,8 +166,8 @@ def holds(checkpoint: Checkpoint, picture: str) -> bool:
 
 
 def keeps_examples(checkpoint: Checkpoint) -> bool:
-    kept = checkpoint.derived.get("examples")
-    return kept is not None and kept.shape == (config.EXAMPLES, *checkpoint.model.shape)
+    kept = checkpoint.derived.get("example_codes")
+    return kept is not None and kept.shape == (config.EXAMPLES, checkpoint.model.config.code)
 
 
 @cache
