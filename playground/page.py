@@ -60,7 +60,7 @@ def build() -> gr.Blocks:
         i18n.register(families.load(family, "text").TEXT)
     with Page(title=" · ".join(text.TEXT["page.title"]), analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
-        with gr.Tabs(elem_id="families"):
+        with gr.Tabs(elem_id="families", overflow_behavior="wrap"):
             for family in families.FAMILIES:
                 with gr.Tab(i18n.t(f"{family}.tab"), id=family) as tab:
                     families.load(family, "tab").build(tab, **BORROWED.get(family, {}))

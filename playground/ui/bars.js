@@ -68,18 +68,18 @@
     const curves = keys.map((key) => (numbers[key] || []).map((value) => (value === null ? NaN : value)));
     const places = numbers[dataset.x] || curves[0].map((_, i) => i), up = dataset.log ? Math.log10 : (value) => value;
     const all = curves.flat().filter((value) => Number.isFinite(up(value)));
-    if (!all.length || places.length < 2) return context.clearRect(0, 0, width, height);
-    const low = up(Number(dataset.low ?? Math.min(...all))), high = Math.max(up(Number(dataset.high ?? Math.max(...all))), low + 1e-9);
-    const [first, last] = numbers[dataset.ends] || [Math.min(...places), Math.max(...places)];
     const ticks = (dataset.ticks || "").split(",").filter(Boolean), band = dataset.chips ? BAND : 0;
     const side = 46 * scale, foot = (18 + TICK * ticks.length + band) * scale, head = 8 * scale;
-    const x = (place) => side + ((place - first) / (last - first)) * (width - side - 8 * scale);
-    const line = (value) => height - foot - ((up(value) - low) / (high - low)) * (height - foot - head);
-    const y = (value) => Math.max(head, Math.min(height - foot, line(value)));
     context.clearRect(0, 0, width, height);
     context.strokeStyle = css("--rule");
     context.lineWidth = scale;
-    context.strokeRect(side, head, width - side - 8 * scale, height - foot - head);
+    context.strokeRect(side, head, width - side - 8 * scale, height - foot - head);      // a frame even before there is a curve
+    if (!all.length || places.length < 2) return;
+    const low = up(Number(dataset.low ?? Math.min(...all))), high = Math.max(up(Number(dataset.high ?? Math.max(...all))), low + 1e-9);
+    const [first, last] = numbers[dataset.ends] || [Math.min(...places), Math.max(...places)];
+    const x = (place) => side + ((place - first) / (last - first)) * (width - side - 8 * scale);
+    const line = (value) => height - foot - ((up(value) - low) / (high - low)) * (height - foot - head);
+    const y = (value) => Math.max(head, Math.min(height - foot, line(value)));
     const marked = numbers[dataset.at];
     if (Number.isFinite(marked) && !dataset.slope) {
       context.strokeStyle = css("--quiet");

@@ -31,7 +31,7 @@ FORMULAS = {
 def build(shared: Shared) -> Piece:
     with gr.Column(elem_classes="section", elem_id="gan-four"):
         gr.HTML(parts.heading("gan.four", "gan.four.try"))
-        with gr.Row(elem_classes="decisions"):
+        with gr.Row(elem_classes="decisions stacked"):
             buttons = Moves("gan.four", singles=False, elem_id="gan-four-moves")
             pace = parts.Radio([(t(f"gan.four.pace.{name.replace(':', '-')}"), name) for name in PACES], value=START, label=t("gan.four.pace"), elem_id="gan-pace")
         gr.HTML('<div class="abreast">' + "".join(_panel(i, loss) for i, loss in enumerate(LOSSES)) + "</div>",

@@ -62,7 +62,7 @@ def build(shared: Shared) -> Piece:
                 view = live.View("gan.game", alt=both("gan.game.alt"), elsewhere=True, lazy=True)
                 gr.HTML(f'<p class="caption">{both("gan.game.colours")}</p>')
             with gr.Column(scale=5, min_width=280):
-                with gr.Row(elem_classes="decisions"):
+                with gr.Row(elem_classes="decisions stacked"):
                     dataset = parts.Radio([(t(f"gan.game.set.{name}"), name) for name in SETS], value=SETS[0], label=t("gan.game.set"), elem_id="gan-set")
                     game = parts.Dropdown([(t(f"gan.game.{name}"), name) for name in GAMES], value=GAMES[0], label=t("gan.game.rules"), filterable=False, elem_id="gan-rules")
                 buttons = Moves("gan.game", elem_id="gan-moves")
@@ -73,7 +73,6 @@ def build(shared: Shared) -> Piece:
                 gr.HTML(parts.lines("gan.game", {"values": ("--model", "gan.game.value"), "lowest": ("--quiet", "gan.game.lowest")}, x="looked", high=0, dashed=("lowest",),
                                     alt="gan.game.curve"))
                 gr.HTML(f'<p class="caption">{both("gan.game.updates")} D {now("d_moves")}, G {now("step")}; {both("gan.game.losses")} D {now("d_loss")}, G {now("g_loss")}</p>')
-                gr.HTML(f'<p class="caption">{both("gan.game.draw")}</p>')
                 pad = parts.Pad(alt=both("gan.game.pad"), elem_id="gan-game-pad")
         with gr.Column(elem_classes="formulas"):
             parts.formula("gan.game.f.value", r"V(D,G)=\mathbb E_{x\sim p_r}\log D(x)+\mathbb E_{z\sim p_z}\log\left(1-D(G(z))\right)",
