@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import math
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -108,6 +109,40 @@ def fetched(page, path: str) -> np.ndarray:
     answer = page.request.get(page.evaluate("playground.root()") + path)
     assert answer.ok, answer.text()
     return np.asarray(Image.open(io.BytesIO(answer.body())))
+
+
+def tile(page, view: str, i: int) -> np.ndarray:
+    """What a tile of a live view shows, (H, W) of its red channel, as numbers that can be subtracted."""
+    return pixels(page, f"#live-{view.replace('.', '-')} [data-tile='{i}'] canvas").astype(int)
+
+
+def at(page, section: str, *views: str) -> list[dict]:
+    """Scroll to a section and wait for its views; their numbers."""
+    page.locator(f"#{section}").scroll_into_view_if_needed()
+    for view in views:
+        page.evaluate("view => document.querySelector(`[data-view='${view}']`)?.scrollIntoView({ block: 'center' })", view)
+        wait_for_frames(page, view)
+    return [numbers(page, view) for view in views]
+
+
+def until(page, view: str, condition: str, timeout: int = WAIT, playing: bool = False) -> dict:
+    """A view's numbers once they are as the condition in JavaScript says of `n`; one that plays on is never at rest."""
+    found = page.wait_for_function(f"([name]) => {{ const n = playground.live.view(name).numbers; return n && ({condition}) && n }}", arg=[view], timeout=timeout)
+    if playing:
+        return found.json_value()
+    wait_for_frames(page, view)
+    return numbers(page, view)
+
+
+def said(page, number: str) -> str:
+    """How the page writes a number of a live view."""
+    return page.locator(f"[data-live='{number}']").first.inner_text()
+
+
+def quiet(page) -> None:
+    """Nothing has crashed or gone to another host."""
+    assert page.crashes == [] and page.console_errors == []
+    assert {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))} == {urlsplit(page.url).netloc}
 
 
 def slider(page, i: int):

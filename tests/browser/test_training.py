@@ -190,10 +190,9 @@ def test_the_film_is_scrubbed_and_played_and_the_marker_follows_on_the_curve(vis
     page.wait_for_function(f"{board}.at === {board}.frames.length - 1 && !{board}.playing", timeout=WAIT)
     page.wait_for_timeout(300)
     np.testing.assert_array_equal(rgba(page, FILM), last)
-    page.locator(CURVE).scroll_into_view_if_needed()
-    box = page.locator(CURVE).bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.06, box["y"] + 60)
-    assert page.evaluate(f"{board}.at") < page.evaluate(f"{board}.frames.length") - 1, "pointing at the curve scrubs too"
+    width = page.locator(CURVE).bounding_box()["width"]
+    page.locator(CURVE).click(position={"x": width * 0.06, "y": 60})
+    page.wait_for_function(f"{board}.at < {board}.frames.length - 1", timeout=WAIT)       # pointing at the curve scrubs too
     delete(page, name)
 
 

@@ -23,6 +23,7 @@ SIDE = 1000                  # seeds on a side; beyond the last comes the first,
 CELLS = 4                    # seeds in sight, on a side of the map
 GAP = 4                      # black pixels between two pictures of the map
 SLIDERS = ("gan-x", "gan-y")
+MAP_MS = 100                 # between two drawings of the map: asked for as often as the picture, it would leave that none of the time
 START = (0.5, 0.5)           # between four seeds when the tab opens
 
 # The hand moves the map under a fixed mark: two sliders follow, which go round at their ends.
@@ -74,7 +75,7 @@ def build(shared: Shared) -> Piece:
                 gr.HTML(f'<div class="seeds" tabindex="0" role="group" aria-labelledby="gan-seeds-map" data-side="{SIDE}" data-cells="{CELLS}" data-sliders="{",".join(SLIDERS)}">'
                         f'<canvas data-mirror="gan.map:0" width="128" height="128"></canvas><i aria-hidden="true"></i>'
                         f'<span class="visually-hidden" id="gan-seeds-map">{both("gan.seeds.map")}</span></div>', js_on_load=DRAG, apply_default_css=False)
-                seeds_map = live.View("gan.map", alt=both("gan.seeds.map"), elsewhere=True, lazy=True)
+                seeds_map = live.View("gan.map", alt=both("gan.seeds.map"), elsewhere=True, lazy=True, every=MAP_MS)
             with gr.Column(scale=4, min_width=240):
                 blend = live.View("gan.blend", alt=both("gan.seeds.alt"), elem_classes="large", lazy=True)
                 gr.HTML(parts.numbers(("gan.blend:place", "gan.seeds.place"), ("gan.blend:norm", "gan.seeds.norm"), ("gan.blend:d", "gan.seeds.d")))
