@@ -1,4 +1,4 @@
-"""The whole page: a header, one tab per family, and how it is served."""
+"""The whole page: a header, the overview, one tab per family, and how it is served."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from . import families
+from . import families, overview
 from .core import jobs
 from .core.errors import PlaygroundError
 from .ui import guard, head, i18n, live, text, training, volume
@@ -61,6 +61,8 @@ def build() -> gr.Blocks:
     with Page(title=" · ".join(text.TEXT["page.title"]), analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(_header(), apply_default_css=False, elem_id="page-header", js_on_load=None)
         with gr.Tabs(elem_id="families", overflow_behavior="wrap"):
+            with gr.Tab(i18n.t("overview.tab"), id=overview.ID) as tab:
+                overview.build(tab)
             for family in families.FAMILIES:
                 with gr.Tab(i18n.t(f"{family}.tab"), id=family) as tab:
                     families.load(family, "tab").build(tab, **BORROWED.get(family, {}))
@@ -75,7 +77,7 @@ def launch_options(language: str | None = None) -> dict[str, Any]:
         "i18n": i18n.bundle(),
         "app_kwargs": {
             "routes": [*live.routes(), *volume.routes(), *training.routes(), *head.routes()],
-            "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "", tabs=families.FAMILIES)],
+            "middleware": [Middleware(guard.Guard), Middleware(head.ScriptFirst, language=language or "", tabs=(overview.ID, *families.FAMILIES))],
         },
         "ssr_mode": False,               # the page's script must run before Gradio's, in the browser
         "show_error": False,             # our sentences are shown anyway; nobody's exception text is

@@ -210,7 +210,7 @@ AE = "ae-mnist-30d"
 CODE = {"checkpoint": AE, "x": DRAWING}
 GAN = "gan-mnist"
 PLAYED = {"checkpoint": GAN, "seed": "3", "psi": "1"}
-VIEWS = [("gan.grid", PLAYED), ("gan.truncation", PLAYED), ("gan.pair", {"checkpoint": GAN, "chosen": "3", "psi": "1"}), ("gan.card", {"checkpoint": GAN}),
+VIEWS = [*((f"overview.{family}", {"seed": "3"}) for family in families.FAMILIES), ("gan.grid", PLAYED), ("gan.truncation", PLAYED), ("gan.pair", {"checkpoint": GAN, "chosen": "3", "psi": "1"}), ("gan.card", {"checkpoint": GAN}),
          ("gan.map", {"checkpoint": GAN, "place": "0.5,0.5"}), ("gan.blend", {"checkpoint": GAN, "place": "0.5,0.5"}), ("gan.walk", {"checkpoint": GAN, "seed": "3"}),
          *((f"gan.{view}", {"checkpoint": GAN, "chosen": "3", "along": "1,0,0,0,0,0"}) for view in ("directions", "strips")),
          ("gan.quiz", {"checkpoint": GAN, "moment": "3", "deal": "0", "answers": "-" * 20, "shown": "0", "scores": ",,,,,"}),

@@ -329,8 +329,8 @@ def test_a_family_has_its_tab_and_a_named_endpoint(family, config):
     assert f"{family}.tab" in i18n._TEXT
 
 
-def test_the_tabs_stand_in_the_order_of_the_families(config):
-    assert [c["props"]["id"] for c in config["components"] if c["type"] == "tabitem"] == list(families.FAMILIES)
+def test_the_tabs_stand_in_the_order_of_the_families_after_the_overview(config):
+    assert [c["props"]["id"] for c in config["components"] if c["type"] == "tabitem"] == [overview.ID, *families.FAMILIES]
 
 
 def test_the_config_of_the_page_is_data_alone(config):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import playground
-from playground import families
+from playground import families, overview
 from playground.core import errors
 from playground.ui import i18n
 
@@ -104,7 +104,7 @@ def test_every_text_that_is_asked_for_exists():
 
 def test_every_text_is_used():
     used = set().union(*(strings(tree) for file, tree in TREES.items() if not file.endswith("/text.py")))
-    made = {f"{family}.tab" for family in families.FAMILIES}                     # page.py makes this key
+    made = {f"{family}.{part}" for family in families.FAMILIES for part in ("tab", *(f"overview.{cell}" for cell in ("what", "next", *overview.ABILITIES)))}      # page.py and overview.py make these
     prefixes = [key for key in used if key.endswith(".")]
     unused = {key for key in TEXT if key not in used | made and f'"{key}"' not in SCRIPTS
               and not any(key.startswith(prefix) for prefix in prefixes)}

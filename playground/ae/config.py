@@ -79,6 +79,7 @@ PRESETS = {
 }
 
 FIRST = "ae-mnist-30d"               # the model the tab opens on, and the plain one of the row
+OVERVIEW = {"frechet": "frechet", "precision": "precision", "recall": "recall", "seconds": "seconds_per_image"}       # figure of the overview -> key in the card's metrics
 PLANE = "ae-mnist-2d"                # the model of the plane, whose code is two numbers
 SPARSE = "ae-sparse-mnist"           # those that stand in where a view needs their kind and another one is chosen
 CONTRACTIVE = "ae-contractive-mnist"

@@ -2,6 +2,12 @@
 
 TEXT = {
     "ae.tab": ("Autoencoders", "自编码器"),
+    # its row of the overview
+    "ae.overview.what": ("A picture squeezed into a few numbers, and restored from them.", "把图片压缩成几个数，再从中还原。"),
+    "ae.overview.encode": ("yes: a point", "能：一个点"),
+    "ae.overview.sample": ("not really: its codes follow no law; here, a Gaussian fitted to them", "其实不能：它的编码不服从任何分布；这里用拟合的高斯"),
+    "ae.overview.likelihood": ("no", "没有"),
+    "ae.overview.next": ("Random codes are the code of nothing. So give the codes a law:", "随机的编码不对应任何图片。于是给编码规定一个分布："),
     # the structure figure
     "ae.encoder": ("Encoder", "编码器"),
     "ae.decoder": ("Decoder", "解码器"),

@@ -11,6 +11,9 @@ PREDICTIONS = ("v", "eps", "x_0")
 SAMPLERS = ("ddpm", "ddim", "dpm-solver")
 GUIDANCE = ("free", "classifier")            # classifier-free, or by a classifier of noisy pictures
 FIRST = "ddpm-mnist"                         # the model the tab opens on
+OVERVIEW = {                 # figure of the overview -> key in the card's metrics
+    "frechet": "frechet_dpm_solver_20", "precision": "precision_dpm_solver_20", "recall": "recall_dpm_solver_20", "seconds": "seconds_per_image_dpm_solver_20", "likelihood": "bits_per_dimension",
+}
 PICKED = {"network": "unet"}                 # what a model must be to stand in the tab's list
 
 

@@ -2,6 +2,15 @@
 
 TEXT = {
     "diffusion.tab": ("Diffusion", "扩散模型"),
+    # its row of the overview
+    "diffusion.overview.what": ("Noise is taken away in many small steps, each learnt by least squares.", "噪声分许多小步去除，每一步都用最小二乘学会。"),
+    "diffusion.overview.encode": ("only by adding noise", "只能靠加噪声"),
+    "diffusion.overview.sample": ("yes, in many steps; here 20", "能，分许多步；这里 20 步"),
+    "diffusion.overview.likelihood": ("a bound: {likelihood} bits per dimension", "有上界：每维 {likelihood} 比特"),
+    "diffusion.overview.next": (
+        "All four draw flat pictures of many things. The same descent, through the rendering of light, fits one thing from all sides:",
+        "以上四种画的是许多事物的平面图片。同样的梯度下降穿过光的渲染，就能从各个方向拟合一件事物：",
+    ),
     "diffusion.try": (
         "A diffusion model (DDPM) learns one small thing: which noise is in this picture? Asked again and again, it turns pure noise into "
         "a digit. Click a picture to follow how it came about. Notice that the same seed with another class keeps its slant and thickness.",

@@ -78,6 +78,7 @@ PRESETS = {                  # 16 updates a second on one core of an AMD EPYC, 2
 }
 
 FIRST = "gan-mnist"          # the model the tab opens on
+OVERVIEW = {"frechet": "frechet", "precision": "precision", "recall": "recall", "seconds": "seconds_per_image"}       # figure of the overview -> key in the card's metrics
 SNAPSHOTS = 6                # of a training, the last one its result
 EARLIEST = 0.005             # of the updates, at which the first of them is taken
 

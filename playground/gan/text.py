@@ -2,6 +2,15 @@
 
 TEXT = {
     "gan.tab": ("GAN", "对抗生成网络"),
+    # its row of the overview
+    "gan.overview.what": ("A forger and a detective learn from each other alone.", "伪造者与侦探，只从对方学习。"),
+    "gan.overview.encode": ("no", "不能"),
+    "gan.overview.sample": ("yes, in one step", "能，一步完成"),
+    "gan.overview.likelihood": ("no", "没有"),
+    "gan.overview.next": (
+        "Sharp, but a game may circle or collapse, and says nothing of likelihood. So turn one hard step into many easy ones:",
+        "清晰，但博弈会兜圈子或坍缩，也不谈似然。于是把困难的一步变成许多容易的小步：",
+    ),
     # the structure figure
     "gan.generator": ("Generator", "生成器"),
     "gan.discriminator": ("Discriminator", "判别器"),

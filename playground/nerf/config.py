@@ -83,6 +83,7 @@ PRESETS = {
 NETWORK = {"field": "mlp", "steps": 18_000, "batch_size": 512, "lr": 0.05, "width": 128, "depth": 5, "coarse": 64}       # of the shipped network, beside that preset
 
 FIRST = "nerf-lego"          # the model the tab opens on
+OVERVIEW = {"seconds": "seconds_per_frame", "psnr": "psnr"}       # figure of the overview -> key in the card's metrics
 VIEWS = (2, 4, 8, 16, 32, 80)            # pictures that the small models of one view have seen, alike but for that
 BY_VIEWS = {views: f"nerf-lego-views-{views}" for views in VIEWS}            # views -> its model
 ENCODED = {L: f"nerf-solids-mlp-{L}" for L in (0, 10)}                       # L -> the network of another view

@@ -2,6 +2,15 @@
 
 TEXT = {
     "nerf.tab": ("NeRF", "神经辐射场"),
+    # its row of the overview
+    "nerf.overview.what": ("A function is a scene: the colour and density of each point, seen along rays.", "一个函数就是一个场景：每一点的颜色与密度，沿光线看去。"),
+    "nerf.overview.encode": ("a scene, by training", "靠训练编码一个场景"),
+    "nerf.overview.sample": ("no: its one scene from any camera, {psnr} dB on held-out views", "不能：只有这一个场景，可从任意相机看，保留视图 {psnr} dB"),
+    "nerf.overview.likelihood": ("no", "没有"),
+    "nerf.overview.next": (
+        "Each scene is learnt anew from its own pictures, and nothing is learnt from many. So:",
+        "每个场景都要用自己的图片从头学起，无法从许多场景中学习。于是：",
+    ),
     # the scene, and the camera that turns around it
     "nerf.orbit": ("A scene that is a function", "场景就是一个函数"),
     "nerf.orbit.try": (

@@ -84,6 +84,12 @@ window.playground = (() => {
   };
 })();
 document.addEventListener("click", (event) => {
+  const opens = event.target.closest("[data-opens]"), tab = opens && document.querySelector(`#families [role=tab][data-tab-id="${opens.dataset.opens}"]`);
+  if (tab && !event.ctrlKey && !event.metaKey && !event.shiftKey) {      // else the link that stands there opens a page of its own
+    event.preventDefault();
+    tab.click();
+    scrollTo(0, 0);
+  }
   const button = event.target.closest("[data-action]");
   if (!button) return;
   if (button.dataset.action === "language") playground.setLanguage(playground.language === "zh" ? "en" : "zh");

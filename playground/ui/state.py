@@ -70,8 +70,9 @@ class State:
                 return opening({})
 
         query = gr.JSON(visible=False)       # carries the URL's query from the script to the handler
+        answer = restore if len(outputs) > 1 else lambda *given: restore(*given)[0]          # Gradio takes one output's value bare
         ask = f"(_, ...values) => [playground.state.opening({json.dumps(layout)}, values), ...values]"
-        whole.opening(restore, [query, *components], list(outputs), js=ask, show_progress="hidden",
+        whole.opening(answer, [query, *components], list(outputs), js=ask, show_progress="hidden",
                       concurrency_limit=None, api_visibility="private").then(                   # queued: warnings are sent that way alone
             None, components, None, js=script % "answered", queue=False, api_visibility="private")
 

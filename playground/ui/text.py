@@ -11,6 +11,33 @@ TEXT = {
     "page.copied": ("Copied", "已复制"),
     "page.error": ("Not possible", "无法完成"),
     "page.warning": ("Left out", "未采用"),
+    # the first tab
+    "overview.tab": ("Overview", "总览"),
+    "overview.title": ("Five ways to a picture", "通往图片的五条路"),
+    "overview.try": (
+        "Each row is a model that runs here and now: press the button for new pictures of all five, compare what they draw and what it costs, and choose a row to go in. "
+        "Notice that none wins every column, and that each was an answer to what the one above could not do.",
+        "每一行都是此刻在这里运行的模型：按下按钮，五个模型都画出新的图片；比较它们画了什么、代价多大，点击一行进入该章。"
+        "注意：没有一个模型在每一列都胜出，而每一个都回答了上一个做不到的事。",
+    ),
+    "overview.others": ("Others", "换一批"),
+    "overview.encode": ("Encodes?", "能编码吗？"),
+    "overview.sample": ("Samples?", "能采样吗？"),
+    "overview.likelihood": ("Likelihood?", "有似然吗？"),
+    "overview.frechet": ("Fréchet distance", "Fréchet 距离"),
+    "overview.precision": ("Precision", "精确率"),
+    "overview.recall": ("Recall", "召回率"),
+    "overview.seconds": ("A picture takes", "每张用时"),
+    "overview.bytes": ("Weights", "权重"),
+    "overview.now": ("just now", "刚才"),
+    "overview.real": ("Real training pictures, as many", "同样数量的真实训练图片"),
+    "overview.notes": (
+        "Measured on MNIST with 5,000 samples by “python -m playground evaluate”, on the machine that each model's card names; a low Fréchet distance, a high precision "
+        "(drawn pictures that lie among real ones) and recall (real ones that lie among drawn ones) are good. The two bounds are of different data, black-and-white pixels "
+        "and 256 shades, and cannot be compared.",
+        "在 MNIST 上用 5,000 个样本由 “python -m playground evaluate” 测得，所用机器见各模型的说明卡；Fréchet 距离越小越好，精确率（落在真实图片之间的生成图片）"
+        "与召回率（落在生成图片之间的真实图片）越大越好。两个似然界针对不同的数据（黑白像素与 256 级灰度），不可相互比较。",
+    ),
     "part.checkpoint": ("Model", "模型"),
     "part.seed": ("Seed", "随机种子 (seed)"),
     "pad.clear": ("Clear", "清空"),

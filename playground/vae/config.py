@@ -68,6 +68,9 @@ PRESETS = {
 }
 
 FIRST = "vae-mnist"          # the model the tab opens on
+OVERVIEW = {                 # figure of the overview -> key in the card's metrics
+    "frechet": "frechet", "precision": "precision", "recall": "recall", "seconds": "seconds_per_image", "likelihood": "importance_weighted_nll",
+}
 PLANE = "vae-mnist-2d"       # the model of the views that need a code of two dimensions
 BETAS = (0.25, 0.5, 1, 2, 4, 8)          # of the small models of one view, alike but for that
 RATES = {beta: f"vae-mnist-beta-{beta:g}".replace(".", "-") for beta in BETAS}       # beta -> its model

@@ -2,6 +2,15 @@
 
 TEXT = {
     "vae.tab": ("VAE", "变分自编码器"),
+    # its row of the overview
+    "vae.overview.what": ("The codes get a law, N(0, I), and every picture a bound on how likely it is.", "编码有了分布 N(0, I)，每张图片都有了似然的下界。"),
+    "vae.overview.encode": ("yes: a Gaussian", "能：一个高斯分布"),
+    "vae.overview.sample": ("yes, in one step", "能，一步完成"),
+    "vae.overview.likelihood": ("a bound: −log p ≤ {likelihood} nats", "有下界：−log p ≤ {likelihood} 奈特"),
+    "vae.overview.next": (
+        "Where it is unsure it averages, and averages are blurred. So let a second network say what looks real:",
+        "拿不准时它取平均，而平均是模糊的。于是让第二个网络来判断什么像真的：",
+    ),
     "vae.try": (
         "A variational autoencoder squeezes a picture into a few numbers, its code z, and paints it back. Drag a slider: it moves "
         "one of these numbers. Notice that the places between two pictures hold pictures too, because training keeps all codes "

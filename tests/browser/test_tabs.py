@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def two_families(tmp_path_factory, start_app):
-    """A server of the repository with a second family, "sixth", whose tab comes first."""
+    """A server of the repository with one more family, "sixth"."""
     folder = copy_of_the_repository(tmp_path_factory.mktemp("copy"), "sixth")
     return start_app(script=str(folder / "app.py"), PYTHONPATH=str(folder)).url
 
@@ -22,7 +22,7 @@ def asked(page, family: str) -> list[str]:
 
 
 def test_a_tab_asks_for_nothing_before_it_is_opened_and_opens_on_its_pictures(two_families, open_page):
-    page = open_page(base=two_families)
+    page = open_page(base=two_families, path="/?tab=sixth")
     wait_for_frames(page, "sixth.decode", "sixth.prior", "sixth.encode")
     page.wait_for_timeout(500)
     assert asked(page, "sixth") and not asked(page, "vae")
@@ -33,7 +33,7 @@ def test_a_tab_asks_for_nothing_before_it_is_opened_and_opens_on_its_pictures(tw
 
 
 def test_the_url_brings_back_the_tab_in_sight_and_every_tabs_controls(two_families, open_page):
-    page = open_page(base=two_families)
+    page = open_page(base=two_families, path="/?tab=sixth")
     wait_for_frames(page, "sixth.decode")
     page.locator("[role=tab][data-tab-id=vae]").click()
     wait_for_frames(page, "vae.decode")
@@ -53,7 +53,7 @@ def test_the_url_brings_back_the_tab_in_sight_and_every_tabs_controls(two_famili
 
 
 def test_a_tab_whose_opening_is_never_answered_goes_on_without_it(two_families, open_page):
-    page = open_page(base=two_families, path="/?tab=nothing")
+    page = open_page(base=two_families, path="/?tab=sixth")
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, body="{}"))
     page.reload()
     page.wait_for_selector("#vae-figure, #sixth-figure", state="attached")
