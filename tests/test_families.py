@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 
 from playground import __main__ as cli
-from playground import families, page, worker
+from playground import families, overview, page, worker
 from playground.core import card, checkpoints, datasets, device, jobs, recipe, runs, scenes
 from playground.core.errors import PlaygroundError
 from playground.ui import i18n
