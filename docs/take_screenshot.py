@@ -2,6 +2,7 @@
 
     python docs/take_screenshot.py                      docs/screenshot.png, the README's picture
     python docs/take_screenshot.py --all --out DIR      each tab, whole, at 1440 and 390 px, light and dark, English and Chinese
+    python docs/take_screenshot.py --all --tab gan      one of them
 """
 
 import argparse
@@ -21,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from playground.families import FAMILIES  # noqa: E402
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TABS = ("overview", *FAMILIES)
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 # Every live view that is near the window has drawn, and no request of it is under way.
 DRAWN = """() => { const views = [...document.querySelectorAll("[data-view]")].map(e => playground.live.view(e.dataset.view)).filter(v => v.near);
@@ -52,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="the whole matrix instead of the README's picture")
     parser.add_argument("--out", type=Path, default=ROOT / "screenshots", metavar="DIR", help="where --all puts them")
+    parser.add_argument("--tab", choices=TABS, help="of --all, this tab alone")
     options = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None) or sys.exit("no Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory() as runs, sync_playwright() as playwright:
@@ -63,10 +66,10 @@ def main() -> None:
             url = server.stdout.readline().split()[-1:] or sys.exit("app.py did not start")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-background-networking"])
             if not options.all:
-                take(browser, f"{url[0]}/?tab=vae", ROOT / "docs" / "screenshot.png", width=1440, height=900)
+                take(browser, f"{url[0]}/", ROOT / "docs" / "screenshot.png", width=1440, height=1330)
                 return
             options.out.mkdir(parents=True, exist_ok=True)
-            for family, width, dark, language in itertools.product(FAMILIES, (1440, 390), (False, True), LOCALES):
+            for family, width, dark, language in itertools.product([options.tab] if options.tab else TABS, (1440, 390), (False, True), LOCALES):
                 name = f"{family}-{width}-{'dark' if dark else 'light'}-{language}.png"
                 take(browser, f"{url[0]}/?tab={family}", options.out / name, width=width, height=900 if width > 600 else 844,
                      dark=dark, language=language, whole=True)

@@ -108,7 +108,7 @@ def look_frame(query: Mapping[str, str]) -> live.Frame:
     x = views.drawing(checkpoint, query.get("x"))
     seen = sample.look(checkpoint, x)
     scale = checkpoint.derived["largest"].clamp(min=1e-9)
-    return live.Frame(views.beside(images.to_uint8(x), images.to_uint8(seen.x_hat), images.signed(seen.x_hat - x)), {
+    return live.Frame(images.beside(images.to_uint8(x), images.to_uint8(seen.x_hat), images.signed(seen.x_hat - x)), {
         "error": seen.error, "active": f"{seen.active} / {len(seen.h)}", "jacobian": seen.jacobian, "norm": seen.h.norm().item(),
         "code": (seen.h / scale)[:BARS].tolist(), "units": len(seen.h), "pixels": x.numel(),
     })
@@ -142,7 +142,7 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     [drawing] = restored.get("x", [None])
     [own] = restored.get("own", [FIRST_EXAMPLE if drawing is None and name and _keeps_examples(name) else ""])
     if drawing is None:
-        drawing = views.digit(EXAMPLE)
+        drawing = images.digit(EXAMPLE)
     names = checkpoint_names()
     return [gr.update(choices=[*dict.fromkeys([*names, *([name] if name else [])])], value=name), seed, drawing, own]
 
@@ -173,7 +173,7 @@ def _keeps_examples(name: Any) -> bool:
 def _example(name: Any, index: Any) -> list[Any]:
     """A picture to pick from, shown instead of the pad's, which a digit is drawn on."""
     i = inputs.integer("index", index, 0, config.EXAMPLES - 1)
-    return [f"e{i}", gr.skip()] if _keeps_examples(name) else ["", views.digit(i)]
+    return [f"e{i}", gr.skip()] if _keeps_examples(name) else ["", images.digit(i)]
 
 
 def _uploaded(name: Any, path: Any) -> Any:
@@ -197,7 +197,7 @@ def _uploaded(name: Any, path: Any) -> Any:
 def warm_up() -> None:
     """Make the first picture fast: import torch, load the first checkpoint, look at a digit once."""
     for name in checkpoint_names()[:1]:
-        look_frame({"checkpoint": name, "x": views.digit(EXAMPLE)})
+        look_frame({"checkpoint": name, "x": images.digit(EXAMPLE)})
 
 
 # How it looks.

@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 import math
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +66,11 @@ def strip(x: "Tensor") -> np.ndarray:
     return np.concatenate([to_uint8(picture) for picture in x], axis=1)
 
 
+def beside(*pictures: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) or (H, W, 3) tiles side by side in one row (H, n W, 3), as a live view's frame holds them."""
+    return np.concatenate([np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture for picture in pictures], axis=1)
+
+
 def png(picture: np.ndarray) -> bytes:
     """A small picture as PNG: exact, and at 28 pixels smaller and faster than JPEG. uint8 (H, W) or (H, W, 3)."""
     from PIL import Image
@@ -101,6 +107,14 @@ def unpack_drawing(text: object) -> np.ndarray:
     if len(data) != PAD * PAD // 8:
         raise PlaygroundError("image.drawing", expected=expected, found=len(text) if isinstance(text, str) else type(text).__name__)
     return np.unpackbits(np.frombuffer(data, np.uint8)).reshape(PAD, PAD).astype(bool)
+
+
+@cache
+def digit(i: int) -> str:
+    """A digit 0 to 9 of the built-in set as `pack_drawing` writes it, straight and a little bold."""
+    from . import procedural
+
+    return pack_drawing(procedural.render_glyph(i, size=PAD)[0].numpy() > 127)
 
 
 def pack_picture(picture: np.ndarray) -> str:

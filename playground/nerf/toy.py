@@ -6,7 +6,7 @@ touched on the inference executor alone. They are kept in memory, the least rece
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 

@@ -146,7 +146,7 @@
     if (value === null) return "–";
     if (typeof value !== "number" || Number.isInteger(value)) return String(value);
     const size = Math.abs(value);
-    const text = size >= 100 ? value.toFixed(1) : size >= 0.095 || !size ? value.toFixed(2) : size >= 1e-3 ? value.toPrecision(2) : value.toExponential(1);
+    const text = size >= 10000 ? Math.round(value).toLocaleString("en-US") : size >= 100 ? value.toFixed(1) : size >= 0.095 || !size ? value.toFixed(2) : size >= 1e-3 ? value.toPrecision(2) : value.toExponential(1);
     return text.replaceAll("-", "−");
   }
 

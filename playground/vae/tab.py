@@ -263,7 +263,7 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     bars, *updates = _describe(name)
     [own] = restored.get("own", [FIRST_EXAMPLE if drawing is None and _keeps_examples(name) else ""])
     if drawing is None:
-        drawing = views.digit(EXAMPLE)
+        drawing = images.digit(EXAMPLE)
     z = restored.get("z") or (_jump(name, views.joined(drawing, own)) if drawing or own else _draw(name, seed, *restored.get("temperature", [1])))
     return [gr.update(choices=[*dict.fromkeys([*checkpoint_names(), name])], value=name), seed, bars, drawing, own, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
 
@@ -336,7 +336,7 @@ def _example(name: Any, index: Any) -> list[Any]:
     i = inputs.integer("index", index, 0, config.EXAMPLES - 1)
     if _keeps_examples(name):
         return [f"e{i}", gr.skip(), *_jump(name, views.joined("", f"e{i}"))]
-    return ["", views.digit(i), *_jump(name, views.digit(i))]
+    return ["", images.digit(i), *_jump(name, images.digit(i))]
 
 
 def _uploaded(name: Any, path: Any) -> list[Any]:

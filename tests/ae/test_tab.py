@@ -4,11 +4,11 @@ import inspect
 import json
 
 import gradio as gr
-import pytest
 
 from playground.ae import config, tab, text
 from playground.ae.views import planes
 from playground.core import checkpoints
+from playground.core import images
 from playground.core.images import PAD
 from playground.ui import i18n, live, parts
 
@@ -48,7 +48,7 @@ def test_it_is_built_where_no_model_is_there_yet(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "SHIPPED", tmp_path / "nothing")
     page = build()
     assert page["components"]
-    assert tab._opening({})[1:] == [0, tab.views.digit(tab.EXAMPLE), ""]
+    assert tab._opening({})[1:] == [0, images.digit(tab.EXAMPLE), ""]
 
 
 def test_the_tab_opens_on_the_first_model_and_a_drawn_digit(tiny, monkeypatch):

@@ -94,7 +94,7 @@ def test_a_drawing_is_a_set_of_its_own_whose_score_is_known():
     assert np.abs(data).max() <= toys.SPAN + 5 * toys.STROKE and data[:, 1].max() > 1 > -1 > data[:, 1].min()      # a 1 stands upright
     other = numbers(set="drawing", ink=images.pack_drawing(procedural.render_glyph(0, size=images.PAD)[0].numpy() > 127), play="me,0,0,0")
     assert other["step"] == 0, "another drawing begins again"
-    assert numbers(set="drawing", ink="")["data"] == numbers(set="drawing", ink=field.digit(3))["data"]
+    assert numbers(set="drawing", ink="")["data"] == numbers(set="drawing", ink=images.digit(3))["data"]
 
 
 def test_points_of_a_drawing_lie_half_a_pixel_around_its_ink():

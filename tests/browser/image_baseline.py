@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import gradio as gr  # noqa: E402
 
-from playground.ae.views import digit, row  # noqa: E402
+from playground.ae.views import row  # noqa: E402
+from playground.core import images  # noqa: E402
 from playground.core.device import executor  # noqa: E402
 from playground.diffusion.views import forward  # noqa: E402
 from playground.gan.views import seeds  # noqa: E402
@@ -34,7 +35,7 @@ def noise(t: float):
 
 
 def restored(d: float):
-    return executor.run(row.row_frame, {"checkpoint": "ae-mnist-30d", "x": digit(3), "d": str(int(d))}).picture
+    return executor.run(row.row_frame, {"checkpoint": "ae-mnist-30d", "x": images.digit(3), "d": str(int(d))}).picture
 
 
 def blend(x: float, y: float):

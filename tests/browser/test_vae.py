@@ -1,6 +1,5 @@
 """The VAE tab as a visitor uses it: each view is moved, and the number or the pixels that must change are checked."""
 
-import itertools
 import math
 import random
 import re

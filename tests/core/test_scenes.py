@@ -14,7 +14,7 @@ import torch
 import blender
 from playground.core import bundles, datasets, scenes, solids
 from playground.core.errors import PlaygroundError
-from playground.core.scenes import Limits, from_folder, from_zip
+from playground.core.scenes import from_folder, from_zip
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nerf import ball
-from playground.core import checkpoints, device, images, metrics, scenes
+from playground.core import checkpoints, images, metrics, scenes
 from playground.core.errors import PlaygroundError
 from playground.nerf import config, sample
 from playground.nerf.views import cameras, how_many

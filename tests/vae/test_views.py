@@ -333,7 +333,7 @@ def test_a_model_that_stands_in_takes_the_drawing_where_the_picture_is_not_of_it
         np.testing.assert_array_equal(beta.rate_frame({"x": f"{DRAWING},{other}", "at": "0"}).picture, beta.rate_frame({"x": DRAWING, "at": "0"}).picture)
         assert stepper.posterior_frame({"checkpoint": "tiny-colour", "x": f"{DRAWING},{other}", "move": "0,0", "widen": "0,0"}).numbers["log_p"] == \
             stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": "0,0", "widen": "0,0"}).numbers["log_p"]
-    np.testing.assert_array_equal(beta.rate_frame({"x": ",e4", "at": "0"}).picture, beta.rate_frame({"x": tab.views.digit(4), "at": "0"}).picture)
+    np.testing.assert_array_equal(beta.rate_frame({"x": ",e4", "at": "0"}).picture, beta.rate_frame({"x": images.digit(4), "at": "0"}).picture)
 
 
 # ---- a model of 32x32 pictures in colour ---------------------------------------------------------------------

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -150,7 +149,7 @@ def examples(checkpoint: Checkpoint) -> Tensor:
     if keeps_examples(checkpoint):
         return sample.decode(checkpoint, checkpoint.derived["example_codes"])
     shape = checkpoint.model.config
-    digits = [images.centred(images.unpack_drawing(digit(i)), shape.size) for i in range(config.EXAMPLES)]
+    digits = [images.centred(images.unpack_drawing(images.digit(i)), shape.size) for i in range(config.EXAMPLES)]
     return torch.stack(digits).expand(-1, shape.channels, -1, -1)
 
 
@@ -170,14 +169,6 @@ def keeps_examples(checkpoint: Checkpoint) -> bool:
     return kept is not None and kept.shape == (config.EXAMPLES, checkpoint.model.config.code)
 
 
-@cache
-def digit(i: int) -> str:
-    """A digit of the built-in set as a drawing, straight and a little bold."""
-    from ...core import procedural
-
-    return images.pack_drawing(procedural.render_glyph(i, size=images.PAD)[0].numpy() > 127)
-
-
 def judged(checkpoint: Checkpoint) -> bool:
     """Whether our classifier of digits can look at its pictures."""
     from ...core import classifier
@@ -186,13 +177,6 @@ def judged(checkpoint: Checkpoint) -> bool:
 
 
 # ---- how things look -------------------------------------------------------------------------------------------
-
-
-def beside(*pictures: Any):
-    """uint8 (H, W) or (H, W, 3) tiles side by side, as a live view's frame holds them."""
-    import numpy as np
-
-    return np.concatenate([np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture for picture in pictures], axis=1)
 
 
 def pattern(weights: Tensor):

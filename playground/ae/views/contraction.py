@@ -16,7 +16,7 @@ from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
-from . import Piece, Shared, beside, contractive, drawing, fits, number, pattern, twin
+from . import Piece, Shared, contractive, drawing, fits, number, pattern, twin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,7 +146,7 @@ def spectrum_frame(query: Mapping[str, str]) -> live.Frame:
                     f"rank_{kind}": f"{maths.effective_rank(found.values)} / {len(found.values)}",
                     **{f"{kind}{i}": shown[i] if i < len(shown) else "" for i in range(TANGENTS)}}
     error, weight = sample.look(models["contractive"], x).error, models["contractive"].config["train"]["penalty"]
-    return live.Frame(beside(*tiles), {**numbers, "error": error, "penalty": weight, "loss": error + weight * numbers["norm_contractive"] ** 2})
+    return live.Frame(images.beside(*tiles), {**numbers, "error": error, "penalty": weight, "loss": error + weight * numbers["norm_contractive"] ** 2})
 
 
 def nudge_frame(query: Mapping[str, str]) -> live.Frame:
@@ -168,7 +168,7 @@ def nudge_frame(query: Mapping[str, str]) -> live.Frame:
             near = displacements(checkpoint, x, direction, torch.tensor([amount if amount else 1e-3]))
             numbers[f"ratio_{way}_{kind}"] = (near / abs(amount or 1e-3)).item()
         tiles.append(images.to_uint8(x + amount * along))
-    return live.Frame(beside(*tiles, images.to_uint8(x + amount * stray)), numbers)
+    return live.Frame(images.beside(*tiles, images.to_uint8(x + amount * stray)), numbers)
 
 
 def displacements(checkpoint: Checkpoint, x: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ...ui import live, parts, plane
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
 from ...ui.state import Field
-from . import Piece, Shared, digit
+from . import Piece, Shared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def field_frame(query: Mapping[str, str]) -> live.Frame:
     name = inputs.choice("set", query.get("set"), SETS)
     sigma = inputs.within("sigma", inputs.parsed(query.get("sigma")), *SIGMA)
     steps = inputs.integer("steps", inputs.parsed(query.get("steps")), 0, STEPS)
-    ink = query.get("ink") or digit(3)
+    ink = query.get("ink") or images.digit(3)
     images.unpack_drawing(ink)                                # refuses what is none
     ink = ink if name == "drawing" else ""
     drive = plane.drive(query.get("play"))

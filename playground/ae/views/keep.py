@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -13,7 +13,7 @@ from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both
 from ...ui.state import Field
-from . import Piece, Shared, beside, drawing, pattern, sparse
+from . import Piece, Shared, drawing, pattern, sparse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ def _frame(checkpoint: Checkpoint, x: Tensor, k: int) -> live.Frame:
     atom = network.atoms[order[kept - 1]].cpu().view(x.shape)
     error, l1 = errors[kept].item(), maths.l1(codes[kept]).item()
     weight = made["penalty"] if made["sparsity"] == "l1" else 0.0
-    return live.Frame(beside(images.to_uint8(x), images.to_uint8(pictures[kept]), images.signed(x - pictures[kept]), pattern(atom)), {
+    return live.Frame(images.beside(images.to_uint8(x), images.to_uint8(pictures[kept]), images.signed(x - pictures[kept]), pattern(atom)), {
         "k": kept - 1, "total": total, "kept": kept, "counts": list(range(total + 1)), "errors": errors.tolist(),
         "values": h[order[:BARS]].tolist(), "colours": [LIT if i < kept else DARK for i in range(min(BARS, len(h)))],
         "error": error, "l1": l1, "energy": f"{100 * (codes[kept].square().sum() / h.square().sum().clamp(min=1e-12)).item():.0f} %",

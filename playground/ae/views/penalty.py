@@ -14,7 +14,7 @@ from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, beside, drawing, pattern, shipped
+from . import Piece, Shared, drawing, pattern, shipped
 
 if TYPE_CHECKING:
     from ...core.checkpoints import Checkpoint
@@ -101,7 +101,7 @@ def penalty_frame(query: Mapping[str, str]) -> live.Frame:
     values = strongest.values.tolist()
     card = cards[at]
     by_share = sorted(cards, key=lambda each: each["active_share"])
-    return live.Frame(beside(*tiles), {
+    return live.Frame(images.beside(*tiles), {
         "at": at, "penalty": list(config.SNAPSHOTS)[at], "error": card["squared_error"], "share": card["active_share"],
         "active": f"{100 * card['active_share']:.1f} %", "units": network.config.units, "pixels": network.pixels,
         "multiplications": f"{card['multiplications'] / 1e6:.2f} M",
@@ -115,4 +115,4 @@ def all_frame(query: Mapping[str, str]) -> live.Frame:
     """What each model makes of the visitor's picture, the penalty rising."""
     from .. import sample
 
-    return live.Frame(beside(*(images.to_uint8(sample.look(each, drawing(each, query.get("x"))).x_hat) for each in models())))
+    return live.Frame(images.beside(*(images.to_uint8(sample.look(each, drawing(each, query.get("x"))).x_hat) for each in models())))

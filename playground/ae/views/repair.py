@@ -14,7 +14,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, beside, drawing, fits, judged, model, shipped
+from . import Piece, Shared, drawing, fits, judged, model, shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +89,7 @@ def repair_frame(query: Mapping[str, str]) -> live.Frame:
     if judged(checkpoint):
         read = classifier.probabilities(torch.cat([x[None], repaired[1:]])).argmax(1)
         fails = next((amounts[i] for i, digit in enumerate(read[1:].tolist()) if digit != read[0]), None)
-    return live.Frame(beside(images.to_uint8(x), images.to_uint8(seen[0]), images.to_uint8(repaired[0]), images.signed(repaired[0] - x)), {
+    return live.Frame(images.beside(images.to_uint8(x), images.to_uint8(seen[0]), images.to_uint8(repaired[0]), images.signed(repaired[0] - x)), {
         "amount": amount, "amounts": amounts, "before": before[0].item(), "after": after[0].item(), "fails": fails, "by": checkpoint.name,
         "before_all": _finite(before[1:]), "after_all": _finite(after[1:]),
         "error_before": maths.squared_error(seen[0], x).item(), "error_after": maths.squared_error(repaired[0], x).item(),

@@ -14,7 +14,7 @@ from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, beside, contractive, drawing, fits, model, number, plain, shipped, sparse
+from . import Piece, Shared, contractive, drawing, fits, model, number, plain, shipped, sparse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,12 +103,12 @@ def row_frame(query: Mapping[str, str]) -> live.Frame:
     basis = None if found["plain"] is None else sample.principal(found["plain"])
     if basis is None or len(basis.components) < d:
         _add(above, below, x, None)
-        return live.Frame(np.concatenate([beside(*above), beside(*below)], axis=1), numbers | _figures("pca", None))
+        return live.Frame(np.concatenate([images.beside(*above), images.beside(*below)], axis=1), numbers | _figures("pca", None))
     z = basis.encode(x[None], d)
     x_hat = basis.decode(z).view(x.shape)
     _add(above, below, x, x_hat)
     numbers |= _figures("pca", (maths.squared_error(x_hat, x).item(), z.norm().item(), f"{d} / {d}", d**0.5))      # V has orthonormal rows
-    return live.Frame(np.concatenate([beside(*above), beside(*below)], axis=1), numbers | _curves(found["plain"], d))
+    return live.Frame(np.concatenate([images.beside(*above), images.beside(*below)], axis=1), numbers | _curves(found["plain"], d))
 
 
 def _add(above: list[Any], below: list[Any], x: Tensor, x_hat: Tensor | None) -> None:

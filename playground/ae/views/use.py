@@ -17,8 +17,6 @@ from . import Piece, Shared, model
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...core.checkpoints import Checkpoint
-
 KINDS = ("code", "pixels")   # toy.INPUTS: the page is built without torch
 FIGURES = ("inputs", "weights", "accuracy", "seconds")
 SLICE = 0.12                 # seconds of training in a frame

@@ -15,7 +15,7 @@ from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
 from .. import config
-from . import Piece, Shared, beside, drawing, examples, keeps_examples, model, number, pattern, standing
+from . import Piece, Shared, drawing, examples, keeps_examples, model, number, pattern, standing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +86,7 @@ def wall_frame(query: Mapping[str, str]) -> live.Frame:
     tiles += [np.zeros((*network.shape[1:], 3), np.uint8)] * (TILES - len(tiles))
     means = checkpoint.derived["average"][shown].tolist()
     share, dead = activity(checkpoint)
-    return live.Frame(beside(*tiles), {
+    return live.Frame(images.beside(*tiles), {
         "page": page, "pages": f"{page} / {pages}", "active": f"{100 * share:.1f} %", "dead": f"{dead} / {len(units)}",
         **{f"mean{i}": means[i] if i < len(means) else "" for i in range(TILES)},
     })
@@ -112,7 +112,7 @@ def unit_frame(query: Mapping[str, str]) -> live.Frame:
     silenced[unit] = 0
     before, after = sample.decode(checkpoint, h[None])[0], sample.decode(checkpoint, silenced[None])[0]
     weight = network.weight[unit].cpu()
-    return live.Frame(beside(pattern(weight.view(x.shape)), images.to_uint8(before), images.to_uint8(after), images.signed(after - before)), {
+    return live.Frame(images.beside(pattern(weight.view(x.shape)), images.to_uint8(before), images.to_uint8(after), images.signed(after - before)), {
         "unit": unit, "now": h[unit].item(), "mean": checkpoint.derived["average"][unit].item(), "norm": weight.norm().item(),
         "projection": (weight @ x.flatten()).item(), "cost": (maths.squared_error(after, x) - maths.squared_error(before, x)).item(),
     })
@@ -126,7 +126,7 @@ def exciting_frame(query: Mapping[str, str]) -> live.Frame:
     best = excites.topk(min(EXCITING, len(x)))
     tiles = [images.to_rgb(x[i].float() / 255) for i in best.indices]
     tiles += [np.zeros_like(tiles[0])] * (EXCITING - len(tiles))
-    return live.Frame(beside(*tiles), {"largest": best.values[0].item()})
+    return live.Frame(images.beside(*tiles), {"largest": best.values[0].item()})
 
 
 # ---- what they stand on ----------------------------------------------------------------------------------------

@@ -327,10 +327,8 @@ def walk(model: config.ModelConfig, shape: tuple[int, int, int], seed: int) -> W
 
 
 def _example(digit: int) -> str:
-    """A digit of the built-in set as a drawing of the pad, straight and a little bold."""
-    from ...core import procedural
-
-    return images.pack_drawing(executor.run(procedural.render_glyph, digit, size=images.PAD)[0].numpy() > 127)
+    """A digit of the built-in set as a drawing of the pad."""
+    return executor.run(images.digit, digit)
 
 
 def _uploaded(name: Any, path: Any) -> Any:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from ...core import images, inputs
+from ...core import inputs
 from ...core.errors import PlaygroundError, register
 from ...ui.i18n import both
 from ...ui.live import View
@@ -116,13 +115,6 @@ def real_pictures(checkpoint: Checkpoint, lent: Lent | None = None) -> Real:
 # ---- how things look -------------------------------------------------------------------------------------------
 
 
-def beside(*pictures: Any):
-    """uint8 (H, W) or (H, W, 3) tiles side by side, as a live view's frame holds them."""
-    import numpy as np
-
-    return np.concatenate([np.repeat(picture[..., None], 3, 2) if picture.ndim == 2 else picture for picture in pictures], axis=1)
-
-
 def if_copies(view: str) -> str:
     """A sentence that stands where a view's real pictures are copies: its number `copies` says whether."""
     return f'<span class="if"><b data-live="{view}:copies" hidden></b>{both("gan.copies")}</span>'
@@ -138,11 +130,3 @@ def judged(checkpoint: Checkpoint) -> bool:
 def share(value: float) -> str:
     """A number in [0, 1] in per cent."""
     return f"{100 * value:.0f} %"
-
-
-@cache
-def digit(i: int) -> str:
-    """A digit of the built-in set as a drawing, straight and a little bold."""
-    from ...core import procedural
-
-    return images.pack_drawing(procedural.render_glyph(i, size=images.PAD)[0].numpy() > 127)

@@ -13,7 +13,7 @@ from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
-from . import Piece, Shared, beside, latent, model, seed, share
+from . import Piece, Shared, latent, model, seed, share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +86,7 @@ def _frame(checkpoint: Checkpoint, chosen: int, along: list[float]) -> live.Fram
     after = moved(checkpoint, z, along)
     pictures = sample.draw(checkpoint, torch.stack([z, after]))
     _, shares = sample.directions(checkpoint)
-    return live.Frame(beside(*map(images.to_uint8, pictures)), {
+    return live.Frame(images.beside(*map(images.to_uint8, pictures)), {
         "seed": chosen, "along": along, "explained": share(shares[:COUNT].sum().item()), "first": shares[0].item(), "shares": shares.tolist(),
         "before": z.norm().item(), "norm": after.norm().item(), "d": sample.opinion(checkpoint, pictures[1:]).item(),
     })

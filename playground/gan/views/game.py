@@ -19,7 +19,7 @@ from ...ui import live, parts, plane
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
 from ...ui.state import Field
-from . import Piece, Shared, digit, needed, share
+from . import Piece, Shared, needed, share
 from .moves import Moves, moves
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def game_frame(query: Mapping[str, str]) -> live.Frame:
     layers, said, drawn = shown(query.get("layers")), moves(needed(query, "play")), needed(query, "ink")
     if drawn:
         images.unpack_drawing(drawn)                          # refuses one that cannot be read, whichever set is chosen
-    ink = (drawn or digit(3)) if name == "drawing" else ""
+    ink = (drawn or images.digit(3)) if name == "drawing" else ""
     toy = toys.toy(said.owner, name, ink, game, said.fresh, said.times)
     before = toy.value()
     last = toys.single(said.owner, "game", (said.fresh, said.times), said.singles, SINGLES, [toy])

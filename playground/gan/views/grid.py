@@ -23,7 +23,7 @@ from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
-from . import Piece, Reals, Shared, beside, if_copies, judged, latent, model, real_pictures, seed, share
+from . import Piece, Reals, Shared, if_copies, judged, latent, model, real_pictures, seed, share
 
 if TYPE_CHECKING:
     from ...core.checkpoints import Checkpoint
@@ -134,7 +134,7 @@ def pair_frame(query: Mapping[str, str], real: Reals = real_pictures) -> live.Fr
             log_real, log_fake = (each.item() for each in maths.value(logits[1:], logits[:1]))
             numbers |= {"log_real": log_real, "log_fake": log_fake, "value": log_real + log_fake}
     tiles = [images.to_uint8(each) for each in (shown if found else [fake, torch.zeros_like(fake)])]
-    return live.Frame(beside(*tiles), {**numbers, "copies": "1" * bool(found and found.copies), "seed": chosen, "psi": psi, "fake": said[0], "z": z.tolist(), "norm": z.norm().item(), "typical": len(z) ** 0.5})
+    return live.Frame(images.beside(*tiles), {**numbers, "copies": "1" * bool(found and found.copies), "seed": chosen, "psi": psi, "fake": said[0], "z": z.tolist(), "norm": z.norm().item(), "typical": len(z) ** 0.5})
 
 
 _curves: OrderedDict[tuple[Any, ...], tuple[list[float], list[float] | None]] = OrderedDict()     # touched on the inference executor alone

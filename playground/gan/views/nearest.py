@@ -11,7 +11,7 @@ from ...core import images
 from ...core.errors import PlaygroundError
 from ...ui import live, parts
 from ...ui.i18n import both
-from . import Piece, Shared, beside, latent, model, seed
+from . import Piece, Shared, latent, model, seed
 
 NEAREST = 6                  # training pictures shown
 MEASURED = 64                # held-out pictures that say how far from the training set is usual
@@ -47,7 +47,7 @@ def nearest_frame(query: Mapping[str, str]) -> live.Frame:
     tiles = [images.to_uint8(each) for each in (x[0], *(known[index[0]].float() / 255))]
     distances = distance[0].tolist()
     tiles += [tiles[0] * 0] * (1 + NEAREST - len(tiles))
-    return live.Frame(beside(*tiles), {"seed": chosen, "known": len(known), "usual": usual(name), "ratio": distances[0] / max(usual(name), 1e-9),
+    return live.Frame(images.beside(*tiles), {"seed": chosen, "known": len(known), "usual": usual(name), "ratio": distances[0] / max(usual(name), 1e-9),
                                        **{f"rms{i}": distances[i] if i < len(distances) else "" for i in range(NEAREST)}})
 
 

@@ -19,7 +19,7 @@ from ...ui.i18n import both, say, t
 from ...ui.keyframes import Keyframes
 from ...ui.plane import Layer
 from ...ui.state import Field
-from . import CAMERA, DISTANCE, Camera, Piece, Shared, camera_at, model, seen
+from . import CAMERA, Camera, Piece, Shared, camera_at, model, seen
 
 if TYPE_CHECKING:
     from PIL.Image import Image

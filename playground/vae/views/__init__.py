@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -112,7 +111,7 @@ def examples(checkpoint: Checkpoint) -> Tensor:
     if keeps_examples(checkpoint):
         return sample.decode(checkpoint, checkpoint.derived["example_codes"][:, sample.order(checkpoint)])
     shape = checkpoint.model.config
-    digits = [images.centred(images.unpack_drawing(digit(i)), shape.size) for i in range(config.EXAMPLES)]
+    digits = [images.centred(images.unpack_drawing(images.digit(i)), shape.size) for i in range(config.EXAMPLES)]
     return torch.stack(digits).expand(-1, shape.channels, -1, -1)
 
 
@@ -130,11 +129,3 @@ def holds(checkpoint: Checkpoint, picture: str) -> bool:
 def keeps_examples(checkpoint: Checkpoint) -> bool:
     kept = checkpoint.derived.get("example_codes")
     return kept is not None and kept.shape == (config.EXAMPLES, checkpoint.model.config.latent)
-
-
-@cache
-def digit(i: int) -> str:
-    """A digit of the built-in set as a drawing, straight and a little bold."""
-    from ...core import procedural
-
-    return images.pack_drawing(procedural.render_glyph(i, size=images.PAD)[0].numpy() > 127)

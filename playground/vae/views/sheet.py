@@ -15,7 +15,7 @@ from ...core.device import executor
 from ...ui import live, parts, plane
 from ...ui.cursor import cursor
 from ...ui.errors import guarded
-from ...ui.i18n import both, t
+from ...ui.i18n import both
 from ...ui.plane import Layer
 from ...ui.state import Field
 from . import Piece, Shared, flat, stand_in
