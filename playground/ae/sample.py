@@ -6,8 +6,8 @@ is not enough.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -61,12 +61,13 @@ def copies() -> tuple[str, Tensor]:
 
     For a tab that needs real pictures where there is no data set.
     """
-    return _copies(load(config.FIRST))
+    checkpoint = load(config.FIRST)
+    if checkpoint.model not in _copies:
+        _copies[checkpoint.model] = decode(checkpoint, checkpoint.derived["codes"])
+    return checkpoint.config["dataset"], _copies[checkpoint.model]
 
 
-@lru_cache(1)
-def _copies(checkpoint: Checkpoint) -> tuple[str, Tensor]:
-    return checkpoint.config["dataset"], decode(checkpoint, checkpoint.derived["codes"])
+_copies: WeakKeyDictionary[Autoencoder, Tensor] = WeakKeyDictionary()          # touched on the inference executor alone
 
 
 def draw(checkpoint: Checkpoint, n: int, seed: int) -> Tensor:

@@ -96,3 +96,10 @@ def test_noise_is_that_of_the_seed_and_the_index():
     checkpoint = sample.load("tiny-30d")
     z, eps = sample.draw(checkpoint, 3, 9), device.noise(9, range(3), (12,))
     torch.testing.assert_close(z[1], checkpoint.derived["mean"] + checkpoint.derived["spread"] @ eps[1])
+
+
+def test_copies_of_held_out_pictures_are_the_decodes_of_the_kept_codes(tiny):
+    name, found = sample.copies()
+    checkpoint = sample.load(sample.config.FIRST)
+    assert name == checkpoint.config["dataset"] and torch.equal(found, sample.decode(checkpoint, checkpoint.derived["codes"]))
+    assert sample.copies()[1] is found
