@@ -12,12 +12,11 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import datasets, device, images, inputs, procedural, recipe
+from ..core import datasets, device, inputs, procedural, recipe
 from ..core.checkpoints import Checkpoint
 from ..core.errors import PlaygroundError, register
 from ..core.recipe import Progress
@@ -41,8 +40,6 @@ WIDTH = 96                   # units of each of two layers
 SIGMA = (0.05, 1.0)          # standard deviations of the corruption that it learns, all at once
 HELD_OUT = 300               # points at which its field is compared with the exact one
 UNSEEN = 10**8               # index of the first of them; training takes the first STEPS * BATCH
-SPAN = 2.2                   # a drawing reaches from -SPAN to SPAN
-STROKE = SPAN / images.PAD   # std of a point around its pixel's middle: half a pixel
 
 
 class Repair(nn.Module):
@@ -109,32 +106,16 @@ class Toy:
 def mixture(dataset: str, ink: str) -> tuple[Tensor, float] | None:
     """Centres (K, 2) and the one std of the equally likely Gaussians that the data are; None where they are none."""
     if dataset == "drawing":
-        return _strokes(ink), STROKE
+        return procedural.sketch_modes(ink)
     if dataset not in ("ring", "gaussians"):
         return None
     centres, std = procedural.modes(dataset)
     return centres.float(), std
 
 
-@lru_cache(TOYS)
-def _strokes(ink: str) -> Tensor:
-    """The middles of a drawing's pixels in the plane, y upwards, (K, 2)."""
-    rows, columns = np.nonzero(images.unpack_drawing(ink))
-    if not len(rows):
-        raise PlaygroundError("image.empty")
-    places = np.stack([columns + 0.5, images.PAD - rows - 0.5], axis=1) / images.PAD
-    return torch.from_numpy(2 * SPAN * places - SPAN).float()
-
-
 def points(dataset: str, ink: str, n: int, seed: int, start: int) -> Tensor:
     """Samples start..start+n-1 of a set, (n, 2)."""
-    if dataset != "drawing":
-        return procedural.points(dataset, n, seed, start)
-    centres, index = _strokes(ink), np.arange(start, start + n)
-    chosen = (procedural.uniform(seed, index, 0) * len(centres)).astype(np.int64)
-    radius, angle = np.sqrt(-2 * np.log(1 - procedural.uniform(seed, index, 1))), 2 * np.pi * procedural.uniform(seed, index, 2)
-    noise = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)           # Box & Muller
-    return centres[chosen] + STROKE * torch.from_numpy(noise).float()
+    return procedural.sketch(ink, n, seed, start) if dataset == "drawing" else procedural.points(dataset, n, seed, start)
 
 
 def noised(dataset: str, ink: str, sigma: float, n: int = HELD_OUT) -> Tensor:
@@ -169,7 +150,7 @@ def toy(owner: str, dataset: str, ink: str, seed: int) -> Toy:
     key = owner, dataset
     if key not in _toys or (_toys[key].seed, _toys[key].ink) != (seed, ink):
         if ink:
-            _strokes(ink)                                     # refuses one that cannot be read
+            procedural.sketch_modes(ink)                      # refuses one that cannot be read
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = Toy(dataset, ink, seed, Repair())

@@ -7,12 +7,14 @@ Pictures agree on every machine to within one grey level (the last bit of a cosi
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import inputs
+from . import images, inputs
+from .errors import PlaygroundError
 
 POINTS = ("ring", "moons", "spirals", "checkerboard", "gaussians")
 DENSITIES = ("ring", "gaussians", "checkerboard")             # those of POINTS whose density is known
@@ -20,6 +22,9 @@ DENSITIES = ("ring", "gaussians", "checkerboard")             # those of POINTS 
 RING_MODES, RING_RADIUS, RING_STD = 8, 1.4, 0.1               # neighbours are 1.07 = 10.7 std apart
 PAIR_CENTRES, PAIR_STD = ((-0.9, -0.6), (0.9, 0.6)), 0.35
 MOONS_STD, SPIRALS_STD = 0.08, 0.04
+SKETCH_SPAN = 2.2                                             # a visitor's drawing reaches from -SKETCH_SPAN to SKETCH_SPAN
+SKETCH_STD = SKETCH_SPAN / images.PAD                         # of a point around its pixel's middle: half a pixel
+SKETCHES_KEPT = 48
 
 GLYPH_CLASSES = tuple("0123456789")
 GLYPH_FACTORS = {                                             # drawn uniformly from (low, high)
@@ -146,6 +151,25 @@ def modes(name: str) -> tuple[Tensor, float]:
         return torch.tensor(PAIR_CENTRES, dtype=torch.float64), PAIR_STD
     angle = 2 * math.pi * torch.arange(RING_MODES, dtype=torch.float64) / RING_MODES
     return RING_RADIUS * torch.stack([angle.cos(), angle.sin()], dim=1), RING_STD
+
+
+@lru_cache(SKETCHES_KEPT)
+def sketch_modes(ink: str) -> tuple[Tensor, float]:
+    """Centres (K, 2) float32 and the one std of the equally likely Gaussians that a drawing stands for: the middles of its inked pixels, y upwards.
+
+    ink: `images.pack_drawing`'s text. Raises `PlaygroundError` where it is none, or empty.
+    """
+    rows, columns = np.nonzero(images.unpack_drawing(ink))
+    if not len(rows):
+        raise PlaygroundError("image.empty")
+    middles = np.stack([columns + 0.5, images.PAD - rows - 0.5], axis=1) / images.PAD
+    return torch.from_numpy(2 * SKETCH_SPAN * middles - SKETCH_SPAN).float(), SKETCH_STD
+
+
+def sketch(ink: str, n: int, seed: int, start: int = 0) -> Tensor:
+    """Samples start..start+n-1 of a drawing, float32 (n, 2): see `sketch_modes`."""
+    (centres, std), index = sketch_modes(ink), _index(n, start)
+    return centres[_choose(seed, index, 0, len(centres))] + std * torch.from_numpy(_normal(seed, index, 1)).float()
 
 
 def log_density(name: str, x: Tensor) -> Tensor:

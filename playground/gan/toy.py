@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core import images, inputs, procedural, recipe
-from ..core.errors import PlaygroundError
+from ..core import inputs, procedural, recipe
 from ..core.recipe import Progress
 from . import maths
 from .config import PROBABLE
@@ -29,8 +28,6 @@ WIDTH = 64                   # units of each of the three layers of both players
 STEPS = 10_000               # updates until a game ends
 HELD_OUT = 2_000             # points of each kind by which a game is judged
 UNSEEN = 10**8               # index of the first of the real ones; training takes the first STEPS * BATCH
-SPAN = 2.2                   # a drawing reaches from -SPAN to SPAN
-STROKE = SPAN / images.PAD   # std of a point around its pixel's middle: half a pixel
 CELLS, EXTENT = 30, 3.0      # of the grid on which JS is estimated, and how far it reaches
 NEAR = 3.0                   # standard deviations from a mode within which a point counts as its own
 COVERED = 0.02               # share of the fakes a mode must have to count as covered; a fair one of eight is 0.125
@@ -221,25 +218,9 @@ class Toy:
 # ---- points ----------------------------------------------------------------------------------------------------
 
 
-@lru_cache(GAMES_KEPT)
-def _strokes(ink: str) -> Tensor:
-    """The middles of a drawing's pixels in the plane, y upwards, (K, 2)."""
-    rows, columns = np.nonzero(images.unpack_drawing(ink))
-    if not len(rows):
-        raise PlaygroundError("image.empty")
-    places = np.stack([columns + 0.5, images.PAD - rows - 0.5], axis=1) / images.PAD
-    return torch.from_numpy(2 * SPAN * places - SPAN).float()
-
-
 def points(dataset: str, ink: str, n: int, seed: int, start: int) -> Tensor:
     """Samples start..start+n-1 of a set, (n, 2)."""
-    if dataset != "drawing":
-        return procedural.points(dataset, n, seed, start)
-    centres, index = _strokes(ink), np.arange(start, start + n)
-    chosen = (procedural.uniform(seed, index, 0) * len(centres)).astype(np.int64)
-    radius, angle = np.sqrt(-2 * np.log(1 - procedural.uniform(seed, index, 1))), 2 * np.pi * procedural.uniform(seed, index, 2)
-    noise = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)           # Box & Muller
-    return centres[chosen] + STROKE * torch.from_numpy(noise).float()
+    return procedural.sketch(ink, n, seed, start) if dataset == "drawing" else procedural.points(dataset, n, seed, start)
 
 
 @cache
@@ -276,7 +257,7 @@ _asked: OrderedDict[tuple[str, str], list[object]] = OrderedDict()           # o
 def begin(dataset: str, ink: str, rules: Game, seed: int) -> Toy:
     """A new game: first weights and noise from the seed alone, whatever the rules."""
     if dataset == "drawing":
-        _strokes(ink)                                         # refuses one that cannot be read
+        procedural.sketch_modes(ink)                          # refuses one that cannot be read
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         G, D = players()

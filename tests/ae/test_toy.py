@@ -91,20 +91,10 @@ def test_a_drawing_is_a_set_of_its_own_whose_score_is_known():
     shown = numbers(set="drawing", ink=INK, play="me,0,3,0")
     assert shown["step"] == 3 and shown["cosine"] is not None and shown["exact"] is not None
     data = np.array(shown["data"]).reshape(-1, 2)
-    assert np.abs(data).max() <= toys.SPAN + 5 * toys.STROKE and data[:, 1].max() > 1 > -1 > data[:, 1].min()      # a 1 stands upright
+    assert np.abs(data).max() <= procedural.SKETCH_SPAN + 5 * procedural.SKETCH_STD and data[:, 1].max() > 1 > -1 > data[:, 1].min()      # a 1 stands upright
     other = numbers(set="drawing", ink=images.pack_drawing(procedural.render_glyph(0, size=images.PAD)[0].numpy() > 127), play="me,0,0,0")
     assert other["step"] == 0, "another drawing begins again"
     assert numbers(set="drawing", ink="")["data"] == numbers(set="drawing", ink=images.digit(3))["data"]
-
-
-def test_points_of_a_drawing_lie_half_a_pixel_around_its_ink():
-    ink = np.zeros((images.PAD, images.PAD), bool)
-    ink[10, 40] = True
-    points = toys.points("drawing", images.pack_drawing(ink), 4_000, 0, 0)
-    middle = torch.tensor([(40.5 / 56 * 2 - 1) * toys.SPAN, (1 - 10.5 / 56 * 2) * toys.SPAN])
-    torch.testing.assert_close(points.mean(0), middle, atol=3e-3, rtol=0)
-    assert points.std(0).tolist() == pytest.approx([toys.STROKE] * 2, rel=0.05)
-    torch.testing.assert_close(toys.points("drawing", images.pack_drawing(ink), 10, 0, 90), points[90:100])
 
 
 def test_moons_have_no_exact_field():

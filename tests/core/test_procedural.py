@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.core import procedural
+from playground.core import images, procedural
 from playground.core.errors import PlaygroundError
 
 SETS = {"glyphs": procedural.glyphs, "shapes": procedural.shapes}
@@ -133,6 +133,33 @@ def test_moons_and_spirals_lie_within_noise_of_their_curves():
         assert distances.amin(dim=0).max() < 5 * std
         assert (distances[0] < distances[1]).double().mean() == pytest.approx(0.5, abs=0.06)   # both arms, evenly
         assert x.abs().max() < 2.2
+
+
+def test_points_of_a_drawing_lie_half_a_pixel_around_its_ink():
+    ink = np.zeros((images.PAD, images.PAD), bool)
+    ink[10, 40] = True
+    points = procedural.sketch(images.pack_drawing(ink), 4_000, 0)
+    middle = torch.tensor([(40.5 / 56 * 2 - 1) * procedural.SKETCH_SPAN, (1 - 10.5 / 56 * 2) * procedural.SKETCH_SPAN])
+    torch.testing.assert_close(points.mean(0), middle, atol=3e-3, rtol=0)
+    assert points.std(0).tolist() == pytest.approx([procedural.SKETCH_STD] * 2, rel=0.05)
+    torch.testing.assert_close(procedural.sketch(images.pack_drawing(ink), 10, 0, 90), points[90:100])
+
+
+def test_each_inked_pixel_of_a_drawing_is_as_likely_as_the_others():
+    ink = np.zeros((images.PAD, images.PAD), bool)
+    ink[[3, 30, 50], [5, 28, 50]] = True
+    points = procedural.sketch(images.pack_drawing(ink), 9_000, 0)
+    centres, std = procedural.sketch_modes(images.pack_drawing(ink))
+    distance, nearest = torch.cdist(points, centres).min(1)
+    assert centres.shape == (3, 2) and distance.max() < 6 * std
+    assert (torch.bincount(nearest) / len(points)).tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
+
+
+@pytest.mark.parametrize("ink", [np.zeros((images.PAD, images.PAD), bool), None])
+def test_a_drawing_without_ink_is_named(ink):
+    with pytest.raises(PlaygroundError) as caught:
+        procedural.sketch("" if ink is None else images.pack_drawing(ink), 1, 0)
+    assert caught.value.key == "image.empty"
 
 
 def test_points_are_spread_evenly_along_the_spirals():

@@ -170,16 +170,6 @@ def test_the_default_game_finds_all_eight_modes():
     assert toy.covered() == 8 and not toy.collapsed() and toy.js() < 0.4 < begin(seed=1).js()
 
 
-def test_a_drawing_s_points_lie_half_a_pixel_around_its_ink():
-    ink = np.zeros((images.PAD, images.PAD), bool)
-    ink[10, 40] = True
-    points = toys.points("drawing", images.pack_drawing(ink), 4_000, 0, 0)
-    middle = torch.tensor([(40.5 / 56 * 2 - 1) * toys.SPAN, (1 - 10.5 / 56 * 2) * toys.SPAN])
-    torch.testing.assert_close(points.mean(0), middle, atol=3e-3, rtol=0)
-    assert points.std(0).tolist() == pytest.approx([toys.STROKE] * 2, rel=0.05)
-    torch.testing.assert_close(toys.points("drawing", images.pack_drawing(ink), 10, 0, 90), points[90:100])
-
-
 # ---- whose they are --------------------------------------------------------------------------------------------
 
 
