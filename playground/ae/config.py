@@ -90,7 +90,6 @@ SNAPSHOTS = {weight: f"ae-sparse-mnist-{weight:g}".replace(".", "-") for weight 
 SIZES = ("ae-mnist-8d", "ae-mnist-16d")          # deep ones of other codes, for the curve of errors by size
 ASIDE = (*SNAPSHOTS.values(), *SIZES)            # shipped, but not in the tab's list: they serve their views
 
-EXAMPLES = 10                # pictures to pick from: drawn digits, or held-out pictures that a model of anything else carries
 DIGITS = ("mnist", "glyphs")
 
 DATASETS = ("mnist", "glyphs", "shapes", "noto-emoji", "fashion-mnist", "kmnist", "cifar10")      # of the page's list, and its order

@@ -9,24 +9,22 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from ..core import images, inputs
 from ..core.device import executor
+from ..core.examples import EXAMPLES, restored
 from ..ui import i18n, live, parts, training
 from ..ui.errors import guarded
 from ..ui.i18n import both, t
-from ..ui.state import SCRIPT, Field, State
+from ..ui.state import SCRIPT, Field, State, restore_drawing
 from . import config, views
 from .views import contraction, field, keep, penalty, planes, repair, row, use, wall
 
 EXAMPLE = 3                  # the digit on the pad when the tab opens
 FIRST_EXAMPLE = "e0"         # what a model of anything but digits opens on
-PICTURE_MAX = 8192           # characters of an uploaded picture as text: those of 32x32 pixels in colour take half
 BARS = 64                    # numbers of a code drawn in the figure: the first of them
 DRAWING = "document.querySelector('#ae-pad canvas')?.matches(':active')"        # a stroke of the visitor's, not a value of the server's
 
@@ -47,8 +45,8 @@ def build(tab: gr.Tab, vae: planes.Lent | None = None) -> None:
                 look = live.View("ae.look", alt=both("ae.look.alt"), tiles=3, captions=(both("ae.x"), both("ae.x_hat"), both("ae.difference")))
                 gr.HTML(parts.numbers(("ae.look:error", "ae.row.error"), ("ae.look:active", "ae.row.active"), ("ae.look:jacobian", "ae.row.jacobian")))
         gr.HTML(f'<p class="caption">{both("ae.example")}</p>')
-        examples = live.View("ae.examples", alt=both("ae.example.alt"), tiles=config.EXAMPLES, elem_classes="strip ten",
-                             picks=[both("ae.example.pick", i=i, n=config.EXAMPLES - 1) for i in range(config.EXAMPLES)])
+        examples = live.View("ae.examples", alt=both("ae.example.alt"), tiles=EXAMPLES, elem_classes="strip ten",
+                             picks=[both("ae.example.pick", i=i, n=EXAMPLES - 1) for i in range(EXAMPLES)])
         upload = gr.UploadButton(t("ae.upload"), file_types=["image"], size="sm", elem_id="ae-upload")
         uploaded = gr.Textbox(f"e{EXAMPLE}", visible=False)          # the picture as text, or "e3" for example 3; "": the pad's drawing counts
     shared = views.Shared(checkpoint, seed, [pad, uploaded])
@@ -75,8 +73,8 @@ def build(tab: gr.Tab, vae: planes.Lent | None = None) -> None:
     fields = [
         Field("model", [checkpoint], lambda text: [parts.checkpoint_named("ae", text)]),
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
-        Field("x", [pad], _restore_drawing, default=None),
-        Field("own", [uploaded], _restore_picture, default=""),
+        Field("x", [pad], restore_drawing, default=None),
+        Field("own", [uploaded], lambda text: [restored(text)], default=""),
     ]
     further = [each for piece in pieces for each in piece.fields]
     state = State(tab, [*fields, *further, *panel.fields], views=[look, examples, *(view for piece in pieces for view in piece.views)])
@@ -116,7 +114,7 @@ def look_frame(query: Mapping[str, str]) -> live.Frame:
 
 def examples_frame(query: Mapping[str, str]) -> live.Frame:
     """The pictures to pick from."""
-    return live.Frame(images.strip(views.examples(views.model(query))))
+    return live.Frame(images.strip(views.examples.pictures(views.model(query))))
 
 
 # The same for programs: named endpoints of the API.
@@ -147,32 +145,20 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     return [gr.update(choices=[*dict.fromkeys([*names, *([name] if name else [])])], value=name), seed, drawing, own]
 
 
-def _restore_drawing(text: str) -> list[str]:
-    """An emptied pad stands in the URL as nothing; it is not the untouched one, which does not stand there."""
-    return [images.pack_drawing(images.unpack_drawing(text)) if text else ""]
-
-
-def _restore_picture(text: str) -> list[str]:
-    """An uploaded picture or an example as it stands in the URL; whether it fits the model is checked where it is shown."""
-    if text and not views.EXAMPLE.fullmatch(text) and (len(text) > PICTURE_MAX or not text.startswith("p")):
-        images.unpack_picture(text, 1, 1)                     # refuses it
-    return [text]
-
-
 def _chosen(name: Any, drawn: Any, uploaded: Any) -> str:
     """What another model changes: one of anything but digits begins with a picture of its own kind."""
-    if isinstance(uploaded, str) and executor.run(lambda: views.holds(views.model({"checkpoint": name}), uploaded)):
+    if isinstance(uploaded, str) and executor.run(lambda: views.examples.holds(views.model({"checkpoint": name}), uploaded)):
         return uploaded
     return FIRST_EXAMPLE if _keeps_examples(name) or not drawn else ""
 
 
 def _keeps_examples(name: Any) -> bool:
-    return executor.run(lambda: views.keeps_examples(views.model({"checkpoint": name})))
+    return executor.run(lambda: views.examples.kept(views.model({"checkpoint": name})))
 
 
 def _example(name: Any, index: Any) -> list[Any]:
     """A picture to pick from, shown instead of the pad's, which a digit is drawn on."""
-    i = inputs.integer("index", index, 0, config.EXAMPLES - 1)
+    i = inputs.integer("index", index, 0, EXAMPLES - 1)
     return [f"e{i}", gr.skip()] if _keeps_examples(name) else ["", images.digit(i)]
 
 
@@ -183,15 +169,10 @@ def _uploaded(name: Any, path: Any) -> Any:
 
     from ..core import pictures
 
-    try:
-        shape = executor.run(lambda: views.model({"checkpoint": name}).model.config)
-        rgb = pictures.one(path, shape.size)                  # not on the executor: a large photograph takes its time
-        if shape.channels == 1:
-            rgb = (rgb @ np.array([0.299, 0.587, 0.114])).round().clip(0, 255).astype("uint8")      # luma, ITU-R BT.601
-        gr.Info(i18n.say("ae.resized" if shape.channels > 1 else "ae.resized.grey").format(size=shape.size), title="")
-        return images.pack_picture(rgb)
-    finally:
-        Path(path).unlink(missing_ok=True)
+    shape = executor.run(lambda: views.model({"checkpoint": name}).model.config)
+    text = pictures.uploaded(path, shape.channels, shape.size)           # not on the executor: a large photograph takes its time
+    gr.Info(i18n.say("ae.resized" if shape.channels > 1 else "ae.resized.grey").format(size=shape.size), title="")
+    return text
 
 
 def warm_up() -> None:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ..core import datasets, device
+from ..core.examples import EXAMPLES
 from ..core.recipe import Progress, Result
 from . import maths
 from .config import (  # noqa: F401  (a recipe offers some of these too)
-    CONTRACTIVE, DENOISER, DIGITS, EXAMPLES, FIRST, OWN_SIZE, PLAIN, PLANE, PRESETS, SIZES, SNAPSHOTS, SPARSE, ModelConfig, TrainConfig,
+    CONTRACTIVE, DENOISER, DIGITS, FIRST, OWN_SIZE, PLAIN, PLANE, PRESETS, SIZES, SNAPSHOTS, SPARSE, ModelConfig, TrainConfig,
     suited,
 )
 from .model import Autoencoder, network

@@ -135,6 +135,14 @@ def unpack_picture(text: str, channels: int, size: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
+def picture(text: str, channels: int, size: int) -> "Tensor":
+    """The picture (channels, size, size) in [0, 1] of `pack_picture`'s text. Raises `PlaygroundError` for anything else."""
+    import torch
+
+    pixels = torch.from_numpy(unpack_picture(text, channels, size).copy()).float() / 255
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+
+
 def centred(ink: np.ndarray, size: int) -> "Tensor":
     """A drawing as MNIST prepares its digits (LeCun et al. 1998): fitted into a box, its centre of mass in the middle.
 

@@ -15,8 +15,10 @@ from .bundles import File, Limits
 from .datasets import ImageSet
 from .errors import PlaygroundError, register
 from .files import replace
+from .images import pack_picture
 
 SIZE_MIN, SIZE_MAX = 8, 256                                   # pixels a side of an imported picture
+LUMA = np.array([0.299, 0.587, 0.114])                        # of red, green and blue (ITU-R BT.601)
 
 register({
     "images.kept": (
@@ -55,6 +57,17 @@ def one(path: str | os.PathLike[str], size: int, *, limits: Limits = Limits()) -
     bundles.check_total([file], path.name, 0, limits)
     [picture] = bundles.opened([file], path.name, limits)
     return _decode(picture, file, inputs.integer("size", size, SIZE_MIN, SIZE_MAX))
+
+
+def uploaded(path: str | os.PathLike[str], channels: int, size: int) -> str:
+    """A visitor's picture as text for a URL (images.pack_picture), cut to a model's size, grey where it is; the file is not kept."""
+    try:
+        picture = one(path, size)
+        if channels == 1:
+            picture = (picture @ LUMA).round().clip(0, 255).astype(np.uint8)
+        return pack_picture(picture)
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def save(path: Path, images: ImageSet) -> None:

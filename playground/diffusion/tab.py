@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..core import inputs
+from ..core import images, inputs
 from ..core.device import executor
 from ..core.inputs import SEED_MAX
 from ..ui import live, parts, training
@@ -106,7 +106,7 @@ def _grid(checkpoint: Any, seed: int, y: Any, n: int) -> live.Frame:
 
     seeds = [(seed + i) % (SEED_MAX + 1) for i in range(n)]
     pictures = sample.grid(checkpoint, seeds, views.label(checkpoint, y))
-    return live.Frame(views.gallery(views.shown(2 * picture - 1) for picture in pictures), {"steps": sample.GRID_STEPS, "seed": seed})
+    return live.Frame(images.beside(*(views.shown(2 * picture - 1) for picture in pictures)), {"steps": sample.GRID_STEPS, "seed": seed})
 
 
 # The same for programs: named endpoints of the API.

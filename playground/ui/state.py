@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 from gradio.components.base import Component
 
+from ..core import images
 from ..core.errors import PlaygroundError
 from . import i18n
 from .errors import guarded
@@ -26,6 +27,11 @@ class Field:
     components: Sequence[Component]
     restore: Restore
     default: str | None = ""             # the text that need not be written; None: what the tab opened with
+
+
+def restore_drawing(text: str) -> list[str]:
+    """Of a pad: an emptied one stands in the URL as nothing; it is not the untouched one, which does not stand there."""
+    return [images.pack_drawing(images.unpack_drawing(text)) if text else ""]
 
 
 class State:

@@ -76,7 +76,6 @@ BETAS = (0.25, 0.5, 1, 2, 4, 8)          # of the small models of one view, alik
 RATES = {beta: f"vae-mnist-beta-{beta:g}".replace(".", "-") for beta in BETAS}       # beta -> its model
 ASIDE = tuple(RATES.values())            # shipped, but not in the tab's list: they serve that view
 
-EXAMPLES = 10                # pictures to pick from: drawn digits; a model of anything else carries the codes of held-out pictures, and shows their decodes
 SHOWN = {"noto-emoji": (221, 63, 64, 220, 60, 443, 215, 19, 248, 192)}      # which of the held-out ones; elsewhere the first
 DIGITS = ("mnist", "glyphs")
 

@@ -12,7 +12,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,10 +19,11 @@ import numpy as np
 
 from ..core import images, inputs
 from ..core.device import executor
+from ..core.examples import EXAMPLES, joined, restored
 from ..ui import live, parts, training
 from ..ui.errors import guarded
 from ..ui.i18n import both, t
-from ..ui.state import SCRIPT, Field, State
+from ..ui.state import SCRIPT, Field, State, restore_drawing
 from . import config, views
 from .views import beta, palette, sheet, stepper
 
@@ -39,7 +39,6 @@ STRIPS_MS = 180      # between two refreshments of those while a slider moves
 DEAD = 0.01          # nats: a dimension below carries nothing
 EXAMPLE = 3          # the digit on the pad when the tab opens
 FIRST_EXAMPLE = "e0"         # what a model of anything but digits opens on: what it makes of a held-out picture
-PICTURE_MAX = 8192   # characters of an uploaded picture as text: those of 32x32 pixels in colour take half
 DRAWING = "document.querySelector('#vae-pad canvas')?.matches(':active')"       # a stroke of the visitor's, not a value of the server's
 
 
@@ -83,8 +82,8 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(scale=3, min_width=280):
             gr.HTML(parts.heading("vae.own", "vae.own.try"))
             gr.HTML(f'<p class="caption">{both("vae.example")}</p><p class="caption if"><b data-live="vae.examples:made" hidden></b>{both("vae.example.made")}</p>')
-            examples = live.View("vae.examples", alt=both("vae.example.alt"), tiles=config.EXAMPLES, elem_classes="strip ten",
-                                 picks=[both("vae.example.pick", i=i, n=config.EXAMPLES - 1) for i in range(config.EXAMPLES)])
+            examples = live.View("vae.examples", alt=both("vae.example.alt"), tiles=EXAMPLES, elem_classes="strip ten",
+                                 picks=[both("vae.example.pick", i=i, n=EXAMPLES - 1) for i in range(EXAMPLES)])
             upload = gr.UploadButton(t("vae.upload"), file_types=["image"], size="sm", elem_id="vae-upload")
             uploaded = gr.Textbox(f"e{EXAMPLE}", visible=False)          # the picture as text, or "e3" for example 3; "": the pad's drawing counts
         with gr.Column(scale=2, min_width=220):
@@ -135,8 +134,8 @@ def build(tab: gr.Tab) -> None:
         Field("model", [checkpoint], lambda text: [parts.checkpoint_named("vae", text)]),
         Field("seed", [seed], lambda text: [inputs.seed(inputs.parsed(text))], default="0"),
         Field("z", sliders, lambda text: inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)),
-        Field("x", [pad], _restore_drawing, default=None),
-        Field("own", [uploaded], _restore_picture, default=""),
+        Field("x", [pad], restore_drawing, default=None),
+        Field("own", [uploaded], lambda text: [restored(text)], default=""),
         Field("temperature", [temperature], lambda text: [inputs.within("temperature", inputs.parsed(text), 0, TEMPERATURE_MAX)], default="1"),
         *(Field(name, [end], _restore_code, default="") for name, end in zip("ab", ends)),
         *further,
@@ -220,7 +219,7 @@ def encode_frame(query: Mapping[str, str]) -> live.Frame:
 def examples_frame(query: Mapping[str, str]) -> live.Frame:
     """The pictures to pick from, and how many of them the model makes of held-out ones: all or, where they are drawn digits, none."""
     checkpoint = views.model(query)
-    return live.Frame(images.strip(views.examples(checkpoint)), {"made": config.EXAMPLES if views.keeps_examples(checkpoint) else ""})
+    return live.Frame(images.strip(views.examples.pictures(checkpoint)), {"made": EXAMPLES if views.examples.kept(checkpoint) else ""})
 
 
 # The same for programs: named endpoints of the API.
@@ -264,25 +263,13 @@ def _opening(restored: Mapping[str, list[Any]]) -> list[Any]:
     [own] = restored.get("own", [FIRST_EXAMPLE if drawing is None and _keeps_examples(name) else ""])
     if drawing is None:
         drawing = images.digit(EXAMPLE)
-    z = restored.get("z") or (_jump(name, views.joined(drawing, own)) if drawing or own else _draw(name, seed, *restored.get("temperature", [1])))
+    z = restored.get("z") or (_jump(name, joined(drawing, own)) if drawing or own else _draw(name, seed, *restored.get("temperature", [1])))
     return [gr.update(choices=[*dict.fromkeys([*checkpoint_names(), name])], value=name), seed, bars, drawing, own, *(restored.get(name, [gr.skip()])[0] for name in ("temperature", "a", "b")), *({**update, "value": value} for update, value in zip(updates, z))]
 
 
 def _restore_code(text: str) -> list[str]:
     """A kept code, as it stands in the URL."""
     inputs.numbers_in("z", text, SLIDERS, -Z_MAX, Z_MAX, pad=True, check=inputs.within)
-    return [text]
-
-
-def _restore_drawing(text: str) -> list[str]:
-    """An emptied pad stands in the URL as nothing; it is not the untouched one, which does not stand there."""
-    return [images.pack_drawing(images.unpack_drawing(text)) if text else ""]
-
-
-def _restore_picture(text: str) -> list[str]:
-    """An uploaded picture or an example as it stands in the URL; whether it fits the model is checked where it is shown."""
-    if text and not views.EXAMPLE.fullmatch(text) and (len(text) > PICTURE_MAX or not text.startswith("p")):
-        images.unpack_picture(text, 1, 1)                     # refuses it
     return [text]
 
 
@@ -299,15 +286,15 @@ def _describe(name: str) -> list[Any]:
 def _chosen(name: Any, drawn: Any, uploaded: Any) -> list[Any]:
     """What another model changes: its bars and sliders; and a model of anything but digits begins with a picture of its own kind."""
     bars, *updates = _describe(name)
-    shown = uploaded if isinstance(uploaded, str) and executor.run(lambda: views.holds(_sample().load(name), uploaded)) else ""
+    shown = uploaded if isinstance(uploaded, str) and executor.run(lambda: views.examples.holds(_sample().load(name), uploaded)) else ""
     shown = shown or (FIRST_EXAMPLE if _keeps_examples(name) else "")
     if shown == uploaded or not (shown or drawn):             # the same picture: the sliders stay
         return [bars, shown, *updates]
-    return [bars, shown, *({**update, "value": value} for update, value in zip(updates, _jump(name, views.joined(drawn, shown))))]
+    return [bars, shown, *({**update, "value": value} for update, value in zip(updates, _jump(name, joined(drawn, shown))))]
 
 
 def _keeps_examples(name: Any) -> bool:
-    return executor.run(lambda: views.keeps_examples(_sample().load(name)))
+    return executor.run(lambda: views.examples.kept(_sample().load(name)))
 
 
 def _another(name: str, seed: Any, temperature: Any) -> list[Any]:
@@ -333,9 +320,9 @@ def _jump(name: str, drawing: Any) -> list[float] | list[dict]:
 
 def _example(name: Any, index: Any) -> list[Any]:
     """A picture to pick from, shown instead of the pad's, which a digit is drawn on."""
-    i = inputs.integer("index", index, 0, config.EXAMPLES - 1)
+    i = inputs.integer("index", index, 0, EXAMPLES - 1)
     if _keeps_examples(name):
-        return [f"e{i}", gr.skip(), *_jump(name, views.joined("", f"e{i}"))]
+        return [f"e{i}", gr.skip(), *_jump(name, joined("", f"e{i}"))]
     return ["", images.digit(i), *_jump(name, images.digit(i))]
 
 
@@ -346,15 +333,9 @@ def _uploaded(name: Any, path: Any) -> list[Any]:
 
     from ..core import pictures
 
-    try:
-        shape = executor.run(lambda: _sample().load(name).model.config)
-        rgb = pictures.one(path, shape.size)                  # not on the executor: a large photograph takes its time
-        if shape.channels == 1:
-            rgb = (rgb @ [0.299, 0.587, 0.114]).round().clip(0, 255).astype("uint8")      # luma, ITU-R BT.601
-        text = images.pack_picture(rgb)
-        return [text, *_jump(name, views.joined("", text))]
-    finally:
-        Path(path).unlink(missing_ok=True)
+    shape = executor.run(lambda: _sample().load(name).model.config)
+    text = pictures.uploaded(path, shape.channels, shape.size)           # not on the executor: a large photograph takes its time
+    return [text, *_jump(name, joined("", text))]
 
 
 def warm_up() -> None:
@@ -400,7 +381,7 @@ def _code_of(checkpoint: Any, z: list[float]) -> Any:
 def _encoded(name: Any, drawing: Any):
     sample = _sample()
     checkpoint = sample.load(name)
-    return sample.encode(checkpoint, views.drawing(checkpoint, drawing))
+    return sample.encode(checkpoint, views.examples.read(checkpoint, drawing))
 
 
 def _encoded_frame(name: Any, drawing: Any) -> live.Frame:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ..core import datasets, device
+from ..core.examples import EXAMPLES
 from ..core.recipe import Progress, Result
 from . import maths
-from .config import DIGITS, EXAMPLES, OWN_SIZE, PLANE, PRESETS, RATES, SHOWN, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
+from .config import DIGITS, OWN_SIZE, PLANE, PRESETS, RATES, SHOWN, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
 from .model import VAE
 
 BEST = "loss"

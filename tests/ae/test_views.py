@@ -10,6 +10,7 @@ from playground.ae import config, maths, sample, tab, views
 from playground.ae.views import contraction, keep, penalty, planes, repair, row, wall
 from playground.core import checkpoints, datasets, images, procedural
 from playground.core.errors import PlaygroundError
+from playground.core.examples import EXAMPLES
 
 from .conftest import keep as save
 
@@ -391,9 +392,9 @@ def test_a_chosen_denoiser_repairs_and_one_of_other_pictures_does_what_it_can():
 
 
 def test_a_model_of_anything_but_digits_carries_held_out_pictures_to_pick_from():
-    held_out = datasets.load("shapes", "test").images[:config.EXAMPLES]
+    held_out = datasets.load("shapes", "test").images[:EXAMPLES]
     kept = sample.load("tiny-colour")
-    assert torch.allclose(views.examples(kept), sample.decode(kept, sample.encode(kept, held_out / 255)), atol=0.01)        # codes are kept in 16 bits
+    assert torch.allclose(views.examples.pictures(kept), sample.decode(kept, sample.encode(kept, held_out / 255)), atol=0.01)        # codes are kept in 16 bits
     assert tab._example("tiny-colour", 3)[0] == "e3" and tab._example("tiny-30d", 4) == ["", DRAWING]
     assert tab._chosen("tiny-colour", DRAWING, "") == "e0" and tab._chosen("tiny-30d", DRAWING, "e0") == ""
     kept = images.pack_picture(np.zeros((28, 28), np.uint8))

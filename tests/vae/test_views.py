@@ -11,6 +11,7 @@ from PIL import Image
 
 from playground.core import checkpoints, datasets, device, images, procedural
 from playground.core.errors import PlaygroundError
+from playground.core.examples import EXAMPLES, LONGEST
 from playground.ui import live, parts
 from playground.vae import config, maths, sample, tab, train
 from playground.vae import views
@@ -134,14 +135,14 @@ def brute(found, n=1201):
 
 
 def test_the_evidence_by_closing_in_is_that_of_a_dense_grid(flat):
-    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    found = stepper.seen(flat, views.examples.read(flat, DRAWING))
     values, _, area = brute(found)
     assert found.evidence.log_p.item() == pytest.approx((values.logsumexp(0) + area.log()).item(), abs=2e-3)
 
 
 def test_it_is_what_importance_sampling_says(flat):
-    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
-    encoded = sample.encode(flat, stepper.drawing(flat, DRAWING))
+    found = stepper.seen(flat, views.examples.read(flat, DRAWING))
+    encoded = sample.encode(flat, views.examples.read(flat, DRAWING))
     assert found.evidence.log_p.item() == pytest.approx(encoded.bound, abs=0.5)
     assert encoded.elbo <= found.evidence.log_p.item() + 3 * encoded.log_likelihood_error
 
@@ -150,7 +151,7 @@ def test_it_is_what_importance_sampling_says(flat):
 def test_bound_and_gap_sum_to_log_p_for_any_q(flat, move, widen):
     """The gap against its own definition by a dense grid over q: no step of the view's arithmetic is used."""
     shown = stepper.posterior_frame({"checkpoint": "tiny-flat", "x": DRAWING, "move": move, "widen": widen}).numbers
-    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    found = stepper.seen(flat, views.examples.read(flat, DRAWING))
     mu, sigma = (torch.tensor([shown[f"{name}1"], shown[f"{name}2"]]).double() for name in ("mu", "sigma"))
     z, area = maths.grid(mu - 7 * sigma, mu + 7 * sigma, 401)
     q = torch.distributions.Normal(mu, sigma).log_prob(z).sum(1)
@@ -169,7 +170,7 @@ def test_the_best_q_has_no_larger_a_gap_than_the_encoder_s():
 
 
 def test_the_ellipse_is_drawn_around_q(flat):
-    found = stepper.seen(flat, stepper.drawing(flat, DRAWING))
+    found = stepper.seen(flat, views.examples.read(flat, DRAWING))
     picture = stepper._picture(found, found.mu, torch.full((2,), 0.25 * found.half).double()).astype(int)
     orange = (picture[..., 0] > 180) & (picture[..., 2] < 130)
     rows, columns = np.nonzero(orange)
@@ -244,7 +245,7 @@ def test_a_model_of_one_beta_stands_where_its_card_says():
 
 
 def test_it_restores_the_visitor_s_picture_as_that_model_does_and_all_six_do_below_the_slider():
-    x = stepper.drawing(sample.load("tiny-0"), DRAWING).round()
+    x = views.examples.read(sample.load("tiny-0"), DRAWING).round()
     whole = beta.all_frame({"x": DRAWING}).picture
     for i, log in enumerate(beta.LOGS):
         expected = images.to_uint8(sample.reconstruct(f"tiny-{i}", x[None])[0]).astype(int)
@@ -290,15 +291,15 @@ def test_each_shipped_model_is_the_best_of_the_six_by_its_own_beta():
 
 def test_a_model_of_anything_but_digits_shows_what_it_makes_of_held_out_pictures_and_encodes_that():
     colour = sample.load("tiny-colour")
-    held_out = datasets.load("shapes", "test").images[:config.EXAMPLES] / 255
+    held_out = datasets.load("shapes", "test").images[:EXAMPLES] / 255
     made = sample.reconstruct("tiny-colour", held_out)
-    assert (views.examples(colour) - made).abs().max() < 2 / 255, "codes in fp16 on disk"
+    assert (views.examples.pictures(colour) - made).abs().max() < 2 / 255, "codes in fp16 on disk"
     assert (made - held_out).abs().max() > 0.2, "else the pictures themselves would pass"
     frame = tab.examples_frame({"checkpoint": "tiny-colour"})
-    np.testing.assert_array_equal(frame.picture, images.strip(views.examples(colour)))
-    assert frame.numbers["made"] == config.EXAMPLES == 10, "the caption says ten"
+    np.testing.assert_array_equal(frame.picture, images.strip(views.examples.pictures(colour)))
+    assert frame.numbers["made"] == EXAMPLES == 10, "the caption says ten"
     shown, _, *z = tab._example("tiny-colour", 3)
-    assert shown == "e3" and z[:6] == pytest.approx(sample.encode(colour, views.examples(colour)[3]).mu.clamp(-3, 3).tolist(), abs=0.006)
+    assert shown == "e3" and z[:6] == pytest.approx(sample.encode(colour, views.examples.pictures(colour)[3]).mu.clamp(-3, 3).tolist(), abs=0.006)
 
 
 def test_a_model_carries_codes_of_its_data_and_none_of_its_pictures():
@@ -307,14 +308,14 @@ def test_a_model_carries_codes_of_its_data_and_none_of_its_pictures():
         few = {"mu", "logvar", "example_codes"}
         assert all(value.ndim <= 1 or key in few and value.shape[1:] == (checkpoint.model.config.latent,) or key == "moments" and value.shape[1:] == (2,)
                    for key, value in checkpoint.derived.items())
-    assert sample.load("tiny-colour").derived["example_codes"].shape == (config.EXAMPLES, 6)
+    assert sample.load("tiny-colour").derived["example_codes"].shape == (EXAMPLES, 6)
 
 
 def test_a_model_of_digits_is_given_drawn_ones():
     assert "example_codes" not in sample.load("tiny-deep").derived and tab.examples_frame({"checkpoint": "tiny-deep"}).numbers["made"] == ""
     shown, drawn, *z = tab._example("tiny-deep", 4)
     assert (shown, drawn) == ("", DRAWING) and z == tab._jump("tiny-deep", DRAWING)
-    assert torch.equal(views.examples(sample.load("tiny-deep"))[4], views.drawing(sample.load("tiny-deep"), DRAWING))
+    assert torch.equal(views.examples.pictures(sample.load("tiny-deep"))[4], views.examples.read(sample.load("tiny-deep"), DRAWING))
 
 
 def test_a_change_of_model_takes_a_picture_of_its_own_kind_and_leaves_one_that_fits():
@@ -376,7 +377,7 @@ def test_in_colour_the_sliders_the_prior_and_the_paths_show_decodes_of_their_cod
 def test_in_colour_a_picture_goes_through_four_steps():
     shown = stepper.stepper_frame({**COLOURED, "x": f"{DRAWING},e3", "step": "4", "eps": "2"})
     seen, out = tiles(shown.picture)
-    assert np.abs(seen - images.to_uint8(views.examples(sample.load("tiny-colour"))[3])).max() == 0
+    assert np.abs(seen - images.to_uint8(views.examples.pictures(sample.load("tiny-colour"))[3])).max() == 0
     assert np.abs(out - decodes([shown.numbers["z"]])[0]).max() <= 1
     assert shown.numbers["estimate"] == pytest.approx(shown.numbers["log_likelihood"] - shown.numbers["kl"])
 
@@ -429,7 +430,7 @@ def test_a_flat_code_in_colour_is_laid_out_and_its_true_posterior_found():
     posterior = stepper.posterior_frame({**flat, "x": ",e1", "move": "0.1,0", "widen": "0,0.5"}).numbers
     assert posterior["elbo"] + posterior["gap"] == pytest.approx(posterior["log_p"], abs=1e-2) and posterior["gap"] > 0 and posterior["stands_in"] == ""
     model = sample.load("tiny-flat-colour")
-    found = stepper.seen(model, views.examples(model)[1])
+    found = stepper.seen(model, views.examples.pictures(model)[1])
     z, area = maths.grid(found.evidence.low - 0.5, found.evidence.high + 0.5, 201)
     assert posterior["log_p"] == pytest.approx((found.log_joint(z).logsumexp(0) + area.log()).item(), rel=1e-4), "wider and denser: the same"
 
@@ -445,7 +446,7 @@ def test_an_uploaded_picture_is_seen_in_colour(tmp_path):
     Image.fromarray(picture).save(tmp_path / "one.png")
     text, *z = tab._uploaded("tiny-colour", str(tmp_path / "one.png"))
     seen = tiles(tab.encode_frame({**COLOURED, "x": f"{DRAWING},{text}"}).picture)[0]
-    assert seen[2, 5].tolist() == [200, 0, 90] and seen[-2, 5].tolist() == [200, 0, 0] and len(text) < tab.PICTURE_MAX
+    assert seen[2, 5].tolist() == [200, 0, 90] and seen[-2, 5].tolist() == [200, 0, 0] and len(text) < LONGEST
     assert tab._restore_picture(text) == [text] and len(z) == tab.SLIDERS
 
 

@@ -5,7 +5,6 @@ What they have in common is here: the controls at the top of the tab, which mode
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import gradio as gr
 
 from ...core import images, inputs
 from ...core.errors import PlaygroundError, register
+from ...core.examples import Examples
 from ...ui.live import View
 from ...ui.state import Field
 from .. import config
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...core.checkpoints import Checkpoint
-
-EXAMPLE = re.compile("e[0-9]")
 
 register({
     "ae.absent": (
@@ -112,61 +110,18 @@ def fits(checkpoint: Checkpoint, other: Checkpoint) -> bool:
 # ---- the visitor's picture -------------------------------------------------------------------------------------
 
 
-def joined(drawn: object, instead: object) -> object:
-    """The visitor's picture as one text, as a live view's query holds it."""
-    return f"{drawn},{instead}" if isinstance(instead, str) and instead else drawn
+def _decode(checkpoint: Checkpoint, codes: Tensor) -> Tensor:
+    from .. import sample
+
+    return sample.decode(checkpoint, codes)
+
+
+examples = Examples(lambda checkpoint: checkpoint.model.config.code, _decode)
 
 
 def drawing(checkpoint: Checkpoint, text: object) -> Tensor:
-    """The visitor's picture as the model sees pictures, (C, H, W) in [0, 1]: "<drawing of the pad>,<what is shown instead, or nothing>".
-
-    Instead: an uploaded picture as images.pack_picture writes it, or "e3" for example 3, of the model's own. A model whose pictures are
-    of another kind takes the drawing, or where there is none an example of its own.
-    """
-    import torch
-
-    shape = checkpoint.model.config
-    drawn, _, picture = text.partition(",") if isinstance(text, str) else (text, "", "")
-    if picture and not holds(checkpoint, picture) and (drawn or not EXAMPLE.fullmatch(picture)):
-        picture = ""
-    if EXAMPLE.fullmatch(picture):
-        return examples(checkpoint)[int(picture[1:])]
-    if picture:
-        pixels = torch.from_numpy(images.unpack_picture(picture, shape.channels, shape.size).copy()).float() / 255
-        return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    return images.centred(images.unpack_drawing(drawn), shape.size).expand(shape.channels, -1, -1)
-
-
-def examples(checkpoint: Checkpoint) -> Tensor:
-    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: what the model makes of held-out ones, else drawn digits.
-
-    Of the held-out ones the checkpoint carries the codes alone: whoever picks one encodes its decode.
-    """
-    import torch
-
-    from .. import sample
-
-    if keeps_examples(checkpoint):
-        return sample.decode(checkpoint, checkpoint.derived["example_codes"])
-    shape = checkpoint.model.config
-    digits = [images.centred(images.unpack_drawing(images.digit(i)), shape.size) for i in range(config.EXAMPLES)]
-    return torch.stack(digits).expand(-1, shape.channels, -1, -1)
-
-
-def holds(checkpoint: Checkpoint, picture: str) -> bool:
-    """Whether a picture that is shown instead of the drawing is one of the model's own kind."""
-    if EXAMPLE.fullmatch(picture):
-        return keeps_examples(checkpoint)
-    try:
-        images.unpack_picture(picture, checkpoint.model.config.channels, checkpoint.model.config.size)
-        return True
-    except PlaygroundError:
-        return False
-
-
-def keeps_examples(checkpoint: Checkpoint) -> bool:
-    kept = checkpoint.derived.get("example_codes")
-    return kept is not None and kept.shape == (config.EXAMPLES, checkpoint.model.config.code)
+    """The visitor's picture as the model sees pictures, (C, H, W) in [0, 1]; see `Examples.read`."""
+    return examples.read(checkpoint, text, stands_in=True)
 
 
 def judged(checkpoint: Checkpoint) -> bool:

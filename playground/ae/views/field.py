@@ -13,7 +13,7 @@ from ...core import images, inputs
 from ...ui import live, parts, plane
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
-from ...ui.state import Field
+from ...ui.state import Field, restore_drawing
 from . import Piece, Shared
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def build(shared: Shared) -> Piece:
         Field("set", [dataset], lambda text: [inputs.choice("set", text, SETS)], default=SETS[0]),
         Field("sigma", [sigma], lambda text: [inputs.within("sigma", inputs.parsed(text), *SIGMA)], default=f"{START:g}"),
         Field("steps", [steps], lambda text: [inputs.integer("steps", inputs.parsed(text), 0, STEPS)], default=str(AFTER)),
-        Field("ink", [pad], lambda text: [images.pack_drawing(images.unpack_drawing(text)) if text else ""], default=""),
+        Field("ink", [pad], restore_drawing, default=""),
     ], [view])
 
 

@@ -15,7 +15,7 @@ from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
 from .. import config
-from . import Piece, Shared, drawing, examples, keeps_examples, model, number, pattern, standing
+from . import Piece, Shared, drawing, examples, model, number, pattern, standing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +138,7 @@ def pool(checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
     """Pictures that anyone has, uint8 (N, C, H, W), and their codes (N, U): drawn digits, or what the checkpoint carries."""
     from .. import sample
 
-    x = (255 * examples(checkpoint)).round().byte() if keeps_examples(checkpoint) or not _digits(checkpoint) else drawn()
+    x = (255 * examples.pictures(checkpoint)).round().byte() if examples.kept(checkpoint) or not _digits(checkpoint) else drawn()
     if checkpoint.model not in _pools:
         _pools[checkpoint.model] = sample.encode(checkpoint, x.float() / 255)
     return x, _pools[checkpoint.model]

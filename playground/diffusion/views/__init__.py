@@ -92,10 +92,7 @@ def picture(checkpoint: Checkpoint, text: Any) -> Tensor:
     "": a drawn digit, or for a model of other pictures one of its own samples. "s<seed>": a sample. "p<base64>": pixels.
     Anything else: a drawing of the pad.
     """
-    import torch
-
     from ...core import procedural
-    from .. import sample
 
     config = checkpoint.model.config
     if text is None or text == "":
@@ -105,9 +102,7 @@ def picture(checkpoint: Checkpoint, text: Any) -> Tensor:
     if isinstance(text, str) and text.startswith("s") and len(text) <= 11:
         return own(checkpoint, inputs.seed(inputs.parsed(text[1:])))
     if isinstance(text, str) and text.startswith("p"):
-        pixels = torch.from_numpy(images.unpack_picture(text, config.channels, config.size).copy()).float()
-        pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-        return 2 * pixels[None] / 255 - 1
+        return 2 * images.picture(text, config.channels, config.size)[None] - 1
     return 2 * images.centred(images.unpack_drawing(text), config.size).expand(config.channels, -1, -1)[None] - 1
 
 
@@ -132,13 +127,6 @@ def restore_source(text: str) -> list[str]:
     if len(text) > SOURCE_MAX or text and not text.startswith(("s", "p")):
         images.unpack_drawing(text)                           # refuses what is too long, too
     return [text]
-
-
-def gallery(pictures: Sequence[Any]):
-    """uint8 (H, W, 3) tiles side by side, as a live view's frame holds them."""
-    import numpy as np
-
-    return np.concatenate(list(pictures), axis=1)
 
 
 def shown(x: Tensor):

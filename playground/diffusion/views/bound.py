@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
-from ...core import inputs
+from ...core import images, inputs
 from ...core.device import executor
 from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
-from . import Piece, Shared, gallery, label, model, moment, noise_map, picture, seed, shown
+from . import Piece, Shared, label, model, moment, noise_map, picture, seed, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +114,7 @@ def bound_frame(query: Mapping[str, str]) -> live.Frame:
     sums = {"L_0": found.L_0, "L_T": found.L_T, "between": found.between, "total": found.L_0 + found.between + found.L_T}
     spread = math.sqrt(1 - s.alpha_bar[at].item())
     tiles = [shown(x_t[0]), noise_map(said.eps[0]), shown(said.x_0[0]), noise_map(said.v[0], 2), noise_map(said.score[0], 3 / spread)]
-    return live.Frame(gallery(tiles), {
+    return live.Frame(images.beside(*tiles), {
         **_curves(checkpoint, found, s), **errors, "t": at, "place": math.log10(max(at, 2)), "nats": nats,
         "weight": weight(at, s), "squared": errors["error_eps"] * x_0.numel(), "bits": nats / (x_0.numel() * maths.BITS), "dimensions": x_0.numel(),
         **sums, **{f"said_{name}": f"{bits:.3f}" for name, bits in sums.items()}, "simple": found.simple,     # as many digits of each, to be added up

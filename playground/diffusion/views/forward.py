@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -25,7 +24,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
 from .. import config
-from . import Piece, Shared, gallery, model, moment, noise_map, picture, seed, shown
+from . import Piece, Shared, model, moment, noise_map, picture, seed, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,7 +174,7 @@ def forward_frame(query: Mapping[str, str]) -> live.Frame:
     alpha_bar = s.alpha_bar[at].item()
     places, counts = histogram(x_t)
     middle = lambda x: x[0, 0, x.shape[2] // 2, x.shape[3] // 2].item()      # noqa: E731
-    return live.Frame(gallery([shown(x_0[0]), noise_map(eps[0]), shown(x_t[0])]), {
+    return live.Frame(images.beside(shown(x_0[0]), noise_map(eps[0]), shown(x_t[0])), {
         "t": at, "alpha_bar": alpha_bar, "snr": decibels(s)[at].item(),
         "a": alpha_bar**0.5, "b": (1 - alpha_bar) ** 0.5, "pixel": middle(x_t), "pixel_0": middle(x_0), "pixel_eps": middle(eps),
         "pixels": places, "histogram": counts, "normal": [math.exp(-place**2 / 2) / math.sqrt(2 * math.pi) for place in places],
@@ -189,7 +188,7 @@ def chain_frame(query: Mapping[str, str]) -> live.Frame:
     checkpoint = model(query)
     at, x_0 = moment(checkpoint, query.get("t")), picture(checkpoint, query.get("x"))
     s, eps = sample.schedule(checkpoint), sample.start_noise(checkpoint, seed(query)).cpu()
-    return live.Frame(gallery(shown(maths.q_sample(x_0, when, eps, s)[0]) for when in (0, at, s.T)), {"t": at})
+    return live.Frame(images.beside(*(shown(maths.q_sample(x_0, when, eps, s)[0]) for when in (0, at, s.T))), {"t": at})
 
 
 def jump_frame(query: Mapping[str, str]) -> live.Frame:
@@ -212,7 +211,7 @@ def jump_frame(query: Mapping[str, str]) -> live.Frame:
         numbers |= {f"kept_{name}": ((mean * x_0[0]).sum() / x_0.square().sum().clamp(min=1e-9)).item(),
                     f"variance_{name}": x.var(0).mean().item(), name: histogram(x)[1]}
     alpha_bar, beta = s.alpha_bar[at].item(), s.beta[at].item()
-    return live.Frame(gallery(shown(x) for x in (chain[0], jump[0], chain.mean(0), jump.mean(0))), {
+    return live.Frame(images.beside(*(shown(x) for x in (chain[0], jump[0], chain.mean(0), jump.mean(0)))), {
         **numbers, "t": at, "walked": walked, "more": walked < at, "pixels": histogram(jump)[0], "beta": beta,
         "shrink": f"{(1 - beta) ** 0.5:.5f}", "a": alpha_bar**0.5, "b_squared": 1 - alpha_bar,
     })
@@ -240,7 +239,7 @@ def design_frame(query: Mapping[str, str]) -> live.Frame:
         if name == chosen:
             numbers |= {"snr_T": snr[T].item(), "crossing": int((snr > 0).sum())}              # the first time of more noise than picture
     numbers |= {f"{curve}_chosen": numbers[f"{curve}_{chosen}"] for curve in ("beta", "alpha_bar", "snr")}
-    return live.Frame(gallery(rows), numbers)
+    return live.Frame(images.beside(*rows), numbers)
 
 
 # The same for programs: a named endpoint of the API.
@@ -338,11 +337,5 @@ def _uploaded(name: Any, path: Any) -> Any:
 
     from ...core import pictures
 
-    try:
-        found = executor.run(lambda: model({"checkpoint": name}).model.config)
-        rgb = pictures.one(path, found.size)                  # not on the executor: a large photograph takes its time
-        if found.channels == 1:
-            rgb = (rgb @ [0.299, 0.587, 0.114]).round().clip(0, 255).astype("uint8")      # luma, ITU-R BT.601
-        return images.pack_picture(rgb)
-    finally:
-        Path(path).unlink(missing_ok=True)
+    shape = executor.run(lambda: model({"checkpoint": name}).model.config)
+    return pictures.uploaded(path, shape.channels, shape.size)           # not on the executor: a large photograph takes its time

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from ...core import inputs
+from ...core import images, inputs
 from ...core.errors import PlaygroundError
 from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
-from . import Piece, Shared, gallery, label, model, noise_map, seed, shown
+from . import Piece, Shared, label, model, noise_map, seed, shown
 
 STEPS = 20                   # of DDIM: a map without chance, so that only the guidance differs
 SCALES = (0, 1, 2, 4, 8)
@@ -75,7 +75,7 @@ def guided_frame(query: Mapping[str, str]) -> live.Frame:
         numbers |= {f"ratio_{kind}": (push.norm() / said.eps_free.norm()).item()}
         if kind == "classifier":
             numbers |= {"gradient": said.gradient.norm().item(), "log_p": said.log_p.item()}
-    return live.Frame(gallery(tiles), {
+    return live.Frame(images.beside(*tiles), {
         **numbers, "t": at_t, "scale": scale, "y": y, "noise_weight": (1 - s.alpha_bar[at_t]).sqrt().item(),
         "more": any(film.reached < film.steps for film in films)})
 
@@ -100,7 +100,7 @@ def scales_frame(query: Mapping[str, str]) -> live.Frame:
         x, times = torch.cat(film.x[0 if done else k:k + 1]), film.times[0 if done else k:k + 1]
         p = guide(x, torch.tensor(times)).softmax(1)[:, y].tolist()
         numbers |= {f"p_{kind}_{scale}": p if done else [], f"guide_{kind}_{scale}": p[-1], f"judge_{kind}_{scale}": judge}
-    return live.Frame(gallery(shown(end) for end in ends), {**numbers, "y": y, "more": not done})
+    return live.Frame(images.beside(*(shown(end) for end in ends)), {**numbers, "y": y, "more": not done})
 
 
 def _class(checkpoint: Any, query: Mapping[str, str]) -> int:

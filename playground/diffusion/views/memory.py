@@ -9,7 +9,7 @@ import gradio as gr
 from ...core.errors import PlaygroundError, register
 from ...ui import live, parts
 from ...ui.i18n import both
-from . import Piece, Shared, gallery, label, model, seed
+from . import Piece, Shared, label, model, seed
 
 NEAREST = 6                  # training pictures shown
 
@@ -49,5 +49,5 @@ def memory_frame(query: Mapping[str, str]) -> live.Frame:
     x = sample.grid(checkpoint, [number], y)
     distance, index = sample.nearest(x, name, NEAREST)
     pictures = [x[0], *(known[index[0]].float() / 255)]
-    return live.Frame(gallery(map(images.to_rgb, pictures)), {
+    return live.Frame(images.beside(*map(images.to_rgb, pictures)), {
         "usual": checkpoint.config["metrics"].get("test_images_nearest_training_rms"), "known": len(known), **{f"rms{i}": value for i, value in enumerate(distance[0].tolist())}})

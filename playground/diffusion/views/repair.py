@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from ...core import inputs
+from ...core import images, inputs
 from ...ui import live, parts
 from ...ui.i18n import both, t
-from ...ui.state import Field
-from . import Piece, Shared, gallery, label, model, picture, seed, shown
+from ...ui.state import Field, restore_drawing
+from . import Piece, Shared, label, model, picture, seed, shown
 
 SAMPLES = 4                  # ways on from the same start
 STEPS, FILL_STEPS = 10, 25   # of the fast solver from a scribble; of DDPM into a hole
@@ -41,14 +41,8 @@ def build(shared: Shared) -> Piece:
     live.register("diffusion.fill", fill_frame)
     return Piece([
         Field("strength", [strength], lambda text: [inputs.within("strength", inputs.parsed(text), 0.05, 1)], default="0.6"),
-        Field("hole", [hole], _restore_hole, default=""),
+        Field("hole", [hole], restore_drawing, default=""),
     ], [scribble, filled])
-
-
-def _restore_hole(text: str) -> list[str]:
-    from ...core import images
-
-    return [images.pack_drawing(images.unpack_drawing(text)) if text else ""]
 
 
 def scribble_frame(query: Mapping[str, str]) -> live.Frame:
@@ -66,7 +60,7 @@ def scribble_frame(query: Mapping[str, str]) -> live.Frame:
     denoise = sample.denoiser(checkpoint, _labels(checkpoint, query))
     for step in maths.dpm_solver(denoise, x, maths.visited(min(STEPS, start), s.T, start), s, noise=None):
         x = step.x_prev
-    return live.Frame(gallery([shown(x_0[0]), shown(noised[0]), *map(shown, x)]), {
+    return live.Frame(images.beside(shown(x_0[0]), shown(noised[0]), *map(shown, x)), {
         "t": start, "kept": s.alpha_bar[start].sqrt().item(), "moved": (x - x_0).square().mean().sqrt().item() / 2})
 
 
@@ -87,7 +81,7 @@ def fill_frame(query: Mapping[str, str]) -> live.Frame:
         x = step.x_prev
     known = (x - x_0).abs().mul(1 - hole).max().item()
     grey = torch.where(hole > 0, torch.zeros_like(x_0), x_0)
-    return live.Frame(gallery([shown(grey[0]), *map(shown, x)]), {"hidden": hole.mean().item(), "known": known})
+    return live.Frame(images.beside(shown(grey[0]), *map(shown, x)), {"hidden": hole.mean().item(), "known": known})
 
 
 def _hole(drawing: Any, size: int) -> Any:

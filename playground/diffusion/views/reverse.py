@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...core import inputs
+from ...core import images, inputs
 from ...core.device import executor
 from ...core.errors import PlaygroundError
 from ...ui import live, parts
@@ -19,7 +19,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import ANY, Piece, Shared, gallery, label, model, noise_map, shown
+from . import ANY, Piece, Shared, label, model, noise_map, shown
 
 TILES = ("x_t", "eps", "x_0", "mean", "x_prev")
 USUAL = {"sampler": "ddim", "steps": 20, "eta": 0, "guidance": "free", "scale": 1}
@@ -164,8 +164,7 @@ def reverse_frame(query: Mapping[str, str]) -> live.Frame:
     before = s.alpha_bar[step.t_prev]
     alpha = s.alpha_bar[step.t] / before
     _, _, beta_tilde = maths.posterior_weights(step.t, step.t_prev, s)
-    sigma_ddim = film.legs[-1].choice.eta * beta_tilde.sqrt()
-    return live.Frame(gallery([shown(step.x_t[0]), noise_map(step.eps[0]), shown(step.x_0[0]), shown(step.mean[0]), shown(step.x_prev[0])]), {
+    return live.Frame(images.beside(shown(step.x_t[0]), noise_map(step.eps[0]), shown(step.x_0[0]), shown(step.mean[0]), shown(step.x_prev[0])), {
         "k": k, "total": film.steps, "reached": film.reached, "t": step.t, "t_prev": step.t_prev, "a": step.a, "b": step.b, "sigma": step.sigma,
         "beta": 1 - alpha.item(), "beta_tilde": beta_tilde.item(), "alpha_bar": s.alpha_bar[step.t].item(), "alpha": alpha.item(),
         "moved": (step.x_prev - step.x_t).norm().item(), "weights": [step.a, step.b, step.sigma], "more": k < wanted,
@@ -183,7 +182,7 @@ def film_frame(query: Mapping[str, str]) -> live.Frame:
     blank = torch.full_like(film.x[0][0], -1)
     tiles = [shown(film.x[k][0] if k < done else blank) for k in picks] + [shown(film.x_0[k][0] if k < done else blank) for k in picks]
     judged = sorted({round(i * (film.steps - 1) / (JUDGED - 1)) for i in range(JUDGED)} & set(range(done)))
-    return live.Frame(gallery(tiles), {
+    return live.Frame(images.beside(*tiles), {
         "picks": picks, "calls": film.calls, "seconds": film.seconds, "reached": done, "more": done < film.steps,
         **_settled(film, judged),
     })
@@ -225,7 +224,7 @@ def tree_frame(query: Mapping[str, str]) -> live.Frame:
     here = every.index(now)
     rows = [[_parent(every, i), 1 - (legs[-1].start / T), i == here] for i, legs in enumerate(every)]
     names = {f"name{i}": _name(legs) for i, legs in enumerate(every)}
-    return live.Frame(gallery([*(shown(end[0]) for end in ends), *[shown(blank)] * (BRANCHES + 1 - len(ends))]), {
+    return live.Frame(images.beside(*(shown(end[0]) for end in ends), *[shown(blank)] * (BRANCHES + 1 - len(ends))), {
         "branches": rows, **names, "start": now[-1].start, "more": any(film.reached < film.steps for film in films),
         "apart": None if rows[here][0] < 0 else (ends[here] - ends[rows[here][0]]).norm().item(),
     })

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from ...core import inputs
+from ...core import images, inputs
 from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from ..config import SAMPLERS
-from . import Piece, Shared, gallery, label, model, seed, shown
+from . import Piece, Shared, label, model, seed, shown
 
 FILM = 8                     # pictures of each film
 PAIR = "ddim,dpm-solver"     # compared at first
@@ -59,7 +59,6 @@ def samplers_frame(query: Mapping[str, str]) -> live.Frame:
     """FILM predicted pictures of each sampler's way from the same x_T; two of their ends wiped over each other, and their difference."""
     import torch
 
-    from ...core import images
     from .. import sample
 
     checkpoint = model(query)
@@ -88,4 +87,4 @@ def samplers_frame(query: Mapping[str, str]) -> live.Frame:
         settled = other is not None and each.reached == each.steps and other.reached == other.steps
         numbers |= {f"calls_{name}": each.calls, f"seconds_{name}": each.seconds,
                     f"change_{name}": (each.x[-1] - other.x[-1]).square().mean().sqrt().item() / 2 if settled else None}
-    return live.Frame(gallery(tiles), numbers)
+    return live.Frame(images.beside(*tiles), numbers)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
-from ...core import inputs
+from ...core import images, inputs
 from ...core.device import executor
 from ...core.inputs import SEED_MAX
 from ...ui import live, parts
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import SCRIPT, Field
-from . import Piece, Shared, gallery, label, model, noise_map, picture, shown
+from . import Piece, Shared, label, model, noise_map, picture, shown
 
 if TYPE_CHECKING:
     import torch
@@ -140,7 +140,7 @@ def step_frame(query: Mapping[str, str]) -> live.Frame:
         nats = maths.terms(x_0, eps, torch.tensor([at]), maths.forms(said, "eps", x_t, at, s).x_0, s)
         numbers |= {"simple": errors[-1], "weighted": maths.bits_per_dimension(nats, x_0).item(), "before": errors[0],
                     "moved": moved, "norm": trained.norm, "share": f"{100 * moved / trained.norm:.2f} %", "errors": errors}
-    return live.Frame(gallery(tiles[tile] if stage >= first else _empty(x_0.shape[2]) for tile, first in TILES.items()), numbers)
+    return live.Frame(images.beside(*(tiles[tile] if stage >= first else _empty(x_0.shape[2]) for tile, first in TILES.items())), numbers)
 
 
 def diffusion_training_step(checkpoint: str, picture: str, label: str, time_seed: int, noise_seed: int, updates: int) -> dict:

@@ -18,7 +18,7 @@ from ...core import images, inputs
 from ...ui import live, parts, plane
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
-from ...ui.state import Field
+from ...ui.state import Field, restore_drawing
 from . import Piece, Shared, needed, share
 from .moves import Moves, moves
 
@@ -85,7 +85,7 @@ def build(shared: Shared) -> Piece:
         Field("set", [dataset], lambda text: [inputs.choice("set", text, SETS)], default=SETS[0]),
         Field("game", [game], lambda text: [inputs.choice("game", text, GAMES)], default=GAMES[0]),
         Field("layers", [layers], lambda text: [shown(text)], default=",".join(SHOWN)),
-        Field("ink", [pad], lambda text: [images.pack_drawing(images.unpack_drawing(text)) if text else ""], default=""),
+        Field("ink", [pad], restore_drawing, default=""),
     ], [view])
 
 

@@ -104,8 +104,6 @@ def ray_frame(query: Mapping[str, str]) -> live.Frame:
 
 
 def _anatomy(ray: Chosen, samples: int, planes: Sequence[float], draw: int) -> live.Frame:
-    import torch
-
     from .. import maths, sample
 
     near, far = ray.interval(planes)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from ...core import images
 from ...core.errors import PlaygroundError, register
+from ...core.examples import Examples
 from ...ui.live import View
 from ...ui.state import Field
 from .. import config
@@ -71,61 +70,10 @@ def stand_in(shown: Checkpoint, query: Mapping[str, str]) -> str:
     return shown.name if shown.name != query.get("checkpoint") else ""
 
 
-def joined(drawn: object, uploaded: object) -> object:
-    """The visitor's picture as one text, as a live view's query holds it."""
-    return f"{drawn},{uploaded}" if isinstance(uploaded, str) and uploaded else drawn
-
-
-def drawing(checkpoint: Checkpoint, text: object, stands_in: bool = False) -> Tensor:
-    """The visitor's picture as the model sees pictures, (C, H, W) in [0, 1]: "<drawing of the pad>,<what is shown instead, or nothing>".
-
-    Instead: an uploaded picture as images.pack_picture writes it, or "e3" for example 3, of the model's own. stands_in: the model is not
-    the chosen one; if that picture is of another kind, it takes the drawing, or where there is none an example of its own.
-    """
-    import torch
-
-    shape = checkpoint.model.config
-    drawn, _, picture = text.partition(",") if isinstance(text, str) else (text, "", "")
-    if stands_in and not holds(checkpoint, picture) and (drawn or not EXAMPLE.fullmatch(picture)):
-        picture = ""
-    if EXAMPLE.fullmatch(picture):
-        return examples(checkpoint)[int(picture[1:])]
-    if picture:
-        pixels = torch.from_numpy(images.unpack_picture(picture, shape.channels, shape.size).copy()).float() / 255
-        return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    return images.centred(images.unpack_drawing(drawn), shape.size).expand(shape.channels, -1, -1)
-
-
-EXAMPLE = re.compile("e[0-9]")
-
-
-def examples(checkpoint: Checkpoint) -> Tensor:
-    """Pictures to pick from, (config.EXAMPLES, C, H, W) in [0, 1]: what the model makes of held-out ones, else drawn digits.
-
-    Of the held-out ones the checkpoint carries the codes alone: whoever picks one encodes its decode.
-    """
-    import torch
-
+def _decode(checkpoint: Checkpoint, codes: Tensor) -> Tensor:
     from .. import sample
 
-    if keeps_examples(checkpoint):
-        return sample.decode(checkpoint, checkpoint.derived["example_codes"][:, sample.order(checkpoint)])
-    shape = checkpoint.model.config
-    digits = [images.centred(images.unpack_drawing(images.digit(i)), shape.size) for i in range(config.EXAMPLES)]
-    return torch.stack(digits).expand(-1, shape.channels, -1, -1)
+    return sample.decode(checkpoint, codes[:, sample.order(checkpoint)])
 
 
-def holds(checkpoint: Checkpoint, picture: str) -> bool:
-    """Whether a picture that is shown instead of the drawing is one of the model's own kind."""
-    if EXAMPLE.fullmatch(picture):
-        return keeps_examples(checkpoint)
-    try:
-        images.unpack_picture(picture, checkpoint.model.config.channels, checkpoint.model.config.size)
-        return True
-    except PlaygroundError:
-        return False
-
-
-def keeps_examples(checkpoint: Checkpoint) -> bool:
-    kept = checkpoint.derived.get("example_codes")
-    return kept is not None and kept.shape == (config.EXAMPLES, checkpoint.model.config.latent)
+examples = Examples(lambda checkpoint: checkpoint.model.config.latent, _decode)

@@ -17,7 +17,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
-from . import Piece, Shared, drawing
+from . import Piece, Shared, examples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +120,7 @@ def rate_frame(query: Mapping[str, str]) -> live.Frame:
 
 def _frame(beta: float, drawn: object) -> live.Frame:
     everyone = models()
-    x, found, curve = drawing(everyone[beta], drawn, stands_in=True), figures(everyone[beta]), [figures(each) for each in everyone.values()]
+    x, found, curve = examples.read(everyone[beta], drawn, stands_in=True), figures(everyone[beta]), [figures(each) for each in everyone.values()]
     dead = found.pop("dead")
     return live.Frame(np.concatenate([images.to_uint8(x.round()), images.to_uint8(restored(everyone[beta], x))], axis=1), {
         **found, "beta": beta, "slope": -beta, "loss": found["distortion"] + beta * found["rate"], "total": found["distortion"] + found["rate"],
@@ -133,7 +133,7 @@ def all_frame(query: Mapping[str, str]) -> live.Frame:
     """What each model makes of the visitor's picture, beta rising."""
     import torch
 
-    return live.Frame(images.strip(torch.stack([restored(each, drawing(each, query.get("x"), stands_in=True)) for each in models().values()])))
+    return live.Frame(images.strip(torch.stack([restored(each, examples.read(each, query.get("x"), stands_in=True)) for each in models().values()])))
 
 
 def prior_frame(query: Mapping[str, str]) -> live.Frame:

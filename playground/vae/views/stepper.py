@@ -12,13 +12,14 @@ import numpy as np
 
 from ...core import device, images, inputs
 from ...core.device import executor
+from ...core.examples import joined
 from ...ui import live, parts, plane
 from ...ui.cursor import cursor
 from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.plane import Layer
 from ...ui.state import SCRIPT, Field
-from . import Piece, Shared, drawing, flat, joined, model, stand_in
+from . import Piece, Shared, examples, flat, model, stand_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,13 +105,13 @@ def stepper_frame(query: Mapping[str, str]) -> live.Frame:
     """The drawing, and from step 4 on what its code z = mu + sigma eps decodes to; the numbers know as much as the step does."""
     import torch
 
-    from .. import maths, sample
+    from .. import sample
     from ..train import log_likelihood
 
     checkpoint = model(query)
     step = inputs.integer("step", inputs.parsed(query.get("step")), 1, len(STEPS))
     draw = inputs.integer("eps", inputs.parsed(query.get("eps")), 0, EPS_MAX)
-    found = sample.encode(checkpoint, drawing(checkpoint, query.get("x")))
+    found = sample.encode(checkpoint, examples.read(checkpoint, query.get("x")))
     eps = device.noise(draw, [0], (len(found.mu),))[0]
     z = found.mu + found.sigma * eps
     seen, out = images.to_rgb(found.x), np.zeros((*images.to_rgb(found.x).shape[:2], 3), np.uint8)
@@ -202,7 +203,7 @@ def posterior_frame(query: Mapping[str, str]) -> live.Frame:
     from .. import maths
 
     checkpoint = flat(query)
-    found = seen(checkpoint, drawing(checkpoint, query.get("x"), stands_in=bool(stand_in(checkpoint, query))))
+    found = seen(checkpoint, examples.read(checkpoint, query.get("x"), stands_in=bool(stand_in(checkpoint, query))))
     moved = inputs.numbers_in("move", query.get("move"), 2, -1, 1)
     mu, logvar = _q(found, moved, inputs.numbers_in("widen", query.get("widen"), 2, -SCALE, SCALE))
     elbo, gap = maths.elbo_and_gap(found.log_joint, found.evidence.log_p, mu, logvar)
@@ -246,7 +247,7 @@ def _best(name: Any, drawn: Any, uploaded: Any, *q: Any) -> list[float]:
         from .. import maths
 
         checkpoint = flat({"checkpoint": name})
-        found = seen(checkpoint, drawing(checkpoint, joined(drawn, uploaded), stands_in=checkpoint.name != name))
+        found = seen(checkpoint, examples.read(checkpoint, joined(drawn, uploaded), stands_in=checkpoint.name != name))
         mu, logvar = _q(found, moved, widened)
         for _ in range(12):                                   # the moments of the posterior, seen through q: adaptive importance sampling
             z, weights = maths.gaussian_nodes(mu, logvar, 24)
