@@ -33,6 +33,18 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 REQUIRED = ("browser", "data")           # where CI is set, a skipped test of these kinds fails the session
 
 
+@pytest.fixture
+def one_cpu_thread(request):
+    """For `usefixtures`: models on the CPU, one thread, so that bits can be compared; a test of the GPU keeps what it finds."""
+    from training import one_cpu_thread
+
+    if request.node.get_closest_marker("gpu"):
+        yield
+    else:
+        with one_cpu_thread():
+            yield
+
+
 # ---- the real server -------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from . import classifier, datasets
 
+KNOWN = 10_000               # pictures compared at once: MNIST as floats would be 190 MB
 CHUNK = 1_000                # rows of a distance matrix at once: 40 MB for 5,000 columns
 
 Figures = dict[str, float]
@@ -61,6 +62,33 @@ def radii(x: Tensor, k: int) -> Tensor:
     """Distance of each row of x (N, D) to its k-th nearest other row, (N,)."""
     nearest = lambda rows: torch.cdist(rows, x).topk(k + 1, largest=False).values         # noqa: E731  (chunk, k + 1)
     return torch.cat([nearest(rows)[:, -1] for rows in x.split(CHUNK)])                   # the first of them is itself
+
+
+def nearest(x: Tensor, known: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """The k nearest among known pictures (M, C, H, W) uint8 of each of x (N, C, H, W) in [0, 1]: RMS difference per number, and index, (N, k) each."""
+    least, indices = torch.empty(len(x), 0), torch.empty(len(x), 0, dtype=torch.int64)
+    for start in range(0, len(known), KNOWN):
+        found = torch.cdist(x.flatten(1), known[start:start + KNOWN].float().flatten(1) / 255)
+        least = torch.cat([least, found], 1)
+        indices = torch.cat([indices, torch.arange(start, start + found.shape[1]).expand(len(x), -1)], 1)
+        least, best = least.topk(min(k, least.shape[1]), dim=1, largest=False)
+        indices = indices.gather(1, best)
+    return least / x[0].numel() ** 0.5, indices
+
+
+def memory(x: Tensor, training: Tensor, held_out: Tensor) -> Figures:
+    """How near samples x (N, C, H, W) in [0, 1] lie to their nearest training picture, beside how near as many held-out pictures do.
+
+    training, held_out: (M, C, H, W) uint8. RMS per number in [0, 1], with standard errors: samples much nearer than held-out ones are copies.
+    """
+    unseen = held_out[:len(x)].float() / 255
+    return {"samples_compared": len(x), "test_images_compared": len(unseen), **with_error("nearest_training_rms", nearest(x, training)[0][:, 0]),
+            **with_error("test_images_nearest_training_rms", nearest(unseen, training)[0][:, 0])}
+
+
+def with_error(name: str, values: Tensor, digits: int = 4) -> Figures:
+    """The mean of values (N,) as `name`, and its standard error as `name`_stderr."""
+    return {name: round(values.mean().item(), digits), f"{name}_stderr": round((values.std() / len(values) ** 0.5).item(), digits)}
 
 
 def class_histogram(probabilities: Tensor) -> Tensor:

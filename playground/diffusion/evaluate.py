@@ -42,7 +42,8 @@ def evaluate(name: str, full: bool = False, report: Report | None = None) -> dic
     numbers = {**bound(checkpoint, images, report), "noise_seed": 0}
     if checkpoint.config["dataset"] == "mnist":
         numbers |= _samples(checkpoint, range(5) if full else SEEDS, report)
-    numbers |= _memory(checkpoint)
+    name = checkpoint.config["dataset"]
+    numbers |= metrics.memory(sample.draw(checkpoint, NEAREST, 0), datasets.load(name, "train").images, datasets.load(name, "test").images)
     return {**numbers, "parameters": sum(p.numel() for p in checkpoint.model.parameters()), "multiplications_per_call": multiplications(checkpoint)}
 
 
@@ -79,8 +80,8 @@ def bound(checkpoint: Checkpoint, images: int = IMAGES, report: Report | None = 
         between += (high - low) * term(low, high)
         if report:
             report((i + 2) * len(x_0), (len(edges)) * len(x_0))
-    return {"test_images": len(x_0), **_with_error("bits_per_dimension", L_T + between + L_0), **_with_error("L_T", L_T),
-            **_with_error("L_1_to_T_minus_1", between), **_with_error("L_0", L_0)}
+    return {"test_images": len(x_0), **metrics.with_error("bits_per_dimension", L_T + between + L_0), **metrics.with_error("L_T", L_T),
+            **metrics.with_error("L_1_to_T_minus_1", between), **metrics.with_error("L_0", L_0)}
 
 
 def _samples(checkpoint: Checkpoint, seeds: Any, report: Report | None) -> dict[str, Any]:
@@ -116,18 +117,6 @@ def _spread(x: Tensor) -> float:
     return torch.tensor(draws).std().item()
 
 
-def _memory(checkpoint: Checkpoint) -> dict[str, Any]:
-    """How near samples lie to their nearest training picture, beside how near unseen test pictures do: RMS per pixel in [0, 1].
-
-    Samples much nearer than test pictures are copies.
-    """
-    name = checkpoint.config["dataset"]
-    x = sample.draw(checkpoint, NEAREST, 0)
-    unseen = datasets.load(name, "test").images[:NEAREST].float() / 255
-    return {"samples_compared": len(x), "test_images_compared": len(unseen), **_with_error("nearest_training_rms", sample.nearest(x, name)[0][:, 0]),
-            **_with_error("test_images_nearest_training_rms", sample.nearest(unseen, name)[0][:, 0])}
-
-
 def _accuracies(checkpoint: Checkpoint, report: Report | None) -> dict[str, Any]:
     """Accuracy at some times, and the cross-entropy in nats per picture at uniform t, on all test pictures with fixed noise."""
     s, where = sample.schedule(checkpoint), next(checkpoint.model.parameters()).device
@@ -146,8 +135,8 @@ def _accuracies(checkpoint: Checkpoint, report: Report | None) -> dict[str, Any]
             report(sum(each.shape[1] for each in rows), len(held_out.images))
     every = torch.cat(rows, dim=1)
     named = {f"accuracy_at_{share:g}_T": values for share, values in zip(SHARES, every)}
-    return {"test_images": every.shape[1], "noise_seed": 0, **{key: value for name, values in named.items() for key, value in _with_error(name, values).items()},
-            **_with_error("cross_entropy", every[-1])}
+    return {"test_images": every.shape[1], "noise_seed": 0, **{key: value for name, values in named.items() for key, value in metrics.with_error(name, values).items()},
+            **metrics.with_error("cross_entropy", every[-1])}
 
 
 def multiplications(checkpoint: Checkpoint) -> int:
@@ -159,7 +148,3 @@ def multiplications(checkpoint: Checkpoint) -> int:
     with FlopCounterMode(display=False) as counter:
         checkpoint.model(x, torch.ones(1, dtype=torch.int64, device=where))
     return counter.get_total_flops() // 2
-
-
-def _with_error(name: str, values: Tensor) -> dict[str, float]:
-    return {name: round(values.mean().item(), 4), f"{name}_stderr": round((values.std() / len(values) ** 0.5).item(), 4)}

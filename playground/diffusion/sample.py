@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import checkpoints, datasets, device, inputs
+from ..core import checkpoints, device, inputs
 from ..core.checkpoints import Checkpoint
 from ..core.device import executor
 from ..core.errors import PlaygroundError, register
@@ -22,7 +22,6 @@ from .config import GUIDANCE, SAMPLERS, ModelConfig
 from .model import network
 
 BATCH = 250                  # pictures per pass
-KNOWN = 10_000               # training pictures compared at once
 SLICE = 0.08                 # seconds of a film computed before others get their turn
 WATCHED = 0.6                # seconds a film goes on for after it was last looked at
 FILM_BYTES = 192 * 2**20     # of all films that are kept, the least recently seen go first
@@ -240,19 +239,6 @@ def grid(checkpoint: Checkpoint, seeds: Sequence[int], y: int | None) -> Tensor:
     for step in maths.dpm_solver(denoiser(checkpoint, labels), x, maths.visited(min(GRID_STEPS, s.T), s.T), s, noise=None):
         x = step.x_prev
     return maths.picture(x).cpu()
-
-
-def nearest(x: Tensor, dataset: str, k: int = 1) -> tuple[Tensor, Tensor]:
-    """The k nearest training pictures of each of x (N, C, H, W) in [0, 1]: RMS difference per number, and index, (N, k) each."""
-    every, indices = datasets.load(dataset, "train").images, torch.empty(len(x), 0, dtype=torch.int64)
-    least = torch.empty(len(x), 0)
-    for start in range(0, len(every), KNOWN):                 # in parts: MNIST as floats would be 190 MB
-        distance = torch.cdist(x.flatten(1), every[start:start + KNOWN].float().flatten(1) / 255)
-        found = distance.topk(min(k, distance.shape[1]), dim=1, largest=False)
-        least, indices = torch.cat([least, found.values], 1), torch.cat([indices, found.indices + start], 1)
-        best = least.topk(min(k, least.shape[1]), dim=1, largest=False)
-        least, indices = best.values, indices.gather(1, best.indices)
-    return least / x[0].numel() ** 0.5, indices
 
 
 # ---- films -----------------------------------------------------------------------------------------------------

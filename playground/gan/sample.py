@@ -152,12 +152,3 @@ def directions(checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
         found, share = maths.principal(checkpoint.model.generator.first.weight.cpu())
         _directions[checkpoint.model] = found.float(), share.float()
     return _directions[checkpoint.model]
-
-
-@torch.no_grad()
-def nearest(x: Tensor, known: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Of pictures x (N, C, H, W) in [0, 1] the k nearest among known ones (M, C, H, W) uint8: distance, RMS per number, and index, each (N, k)."""
-    flat = x.flatten(1)
-    squares = torch.cat([torch.cdist(flat, part.flatten(1).float() / 255) for part in known.split(5_000)], dim=1)
-    found = squares.topk(min(k, len(known)), largest=False)
-    return found.values / flat.shape[1] ** 0.5, found.indices

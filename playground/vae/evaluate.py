@@ -38,12 +38,12 @@ def evaluate(name: str, full: bool = False, report: Callable[[int, int], None] |
     return {
         "test_images": len(x), **({} if gaussian else {"binarisation_seed": BINARISATION_SEED}), "noise_seed": NOISE_SEED,
         "importance_samples": k,
-        **(_with_error("reconstruction_psnr", fidelity(model, x)) if gaussian else {}),
+        **(metrics.with_error("reconstruction_psnr", fidelity(model, x), 3) if gaussian else {}),
         **({"nats_of": f"densities of pixels in [0, 1], not discretised, sigma {model.config.sigma:g}"} if gaussian else {}),
-        **_with_error("importance_weighted_nll", -bound),
-        **_with_error("negative_elbo", -elbo),
-        **_with_error("reconstruction_nll", nll),
-        **_with_error("kl", kl.sum(1)),
+        **metrics.with_error("importance_weighted_nll", -bound, 3),
+        **metrics.with_error("negative_elbo", -elbo, 3),
+        **metrics.with_error("reconstruction_nll", nll, 3),
+        **metrics.with_error("kl", kl.sum(1), 3),
         "active_dimensions": int((per_dimension >= ACTIVE).sum()),
         "latent_dimensions": model.config.latent,
         **(_samples(name) if checkpoint.config["dataset"] == "mnist" else {}),
@@ -95,7 +95,3 @@ def measure(model, x: Tensor, k: int, report: Callable[[int, int], None] | None 
 def _samples(name: str) -> dict[str, Any]:
     """Quality of samples from the prior, in the features of the playground's own MNIST classifier."""
     return metrics.sample_quality(lambda n, seed: sample.images(name, n, seed))
-
-
-def _with_error(name: str, values: Tensor) -> dict[str, float]:
-    return {name: round(values.mean().item(), 3), f"{name}_stderr": round((values.std() / len(values) ** 0.5).item(), 3)}

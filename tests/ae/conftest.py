@@ -1,12 +1,12 @@
 """What the tests of this folder share: the tab's texts, and small autoencoders trained for a moment."""
 
-import dataclasses
+from functools import partial
 
 import pytest
-import torch
 
+import training
 from playground.ae import config, text, train
-from playground.core import checkpoints, datasets, device
+from playground.core import datasets
 from playground.ui import i18n
 
 TINY = dict(dataset="glyphs", steps=300, batch_size=32, lr=5e-3, ema=0.9, width=64, units=40, keep=6)
@@ -30,41 +30,24 @@ def texts():
     """A view's words are there without the page."""
     i18n.register(text.TEXT)
 
-
-def keep(folder, name, config, result, metrics={}):
-    checkpoints.save(folder / name / "checkpoint", family="ae", dataset=config.dataset, model=result.model, train=dataclasses.asdict(config),
-                     weights=result.weights, derived=result.derived, metrics=metrics, command="made by a test", made={})
+keep = partial(training.keep, family="ae")
 
 
 @pytest.fixture(scope="session")
 def trained():
     """name -> (config, result): networks as a training of some updates leaves them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    made = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
-        for name, each in CONFIGS.items():
-            state = train.init(each)
-            fixed = datasets.batches(datasets.load(each.dataset), each.batch_size, each.seed)      # drawing digits anew would take longer
-            for _ in train.train(each, state, (batch.x for batch in fixed)):
-                pass
-            made[name] = each, train.result(each, state)
-    torch.set_num_threads(threads)
-    return made
+    def batches(each):
+        """Drawing digits anew would take longer."""
+        return (batch.x for batch in datasets.batches(datasets.load(each.dataset), each.batch_size, each.seed))
+
+    return training.trained(train, CONFIGS, batches)
 
 
 @pytest.fixture(scope="module")
 def tiny(trained, tmp_path_factory):
     """A folder of runs with those checkpoints, on the CPU with one thread; they stand where the shipped ones will."""
-    folder, threads = tmp_path_factory.mktemp("runs"), torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLAYGROUND_RUNS", str(folder))
-        patch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
+    folder = tmp_path_factory.mktemp("runs")
+    with training.runs_folder(folder, "ae", trained) as patch:
         for constant, name in STANDING_IN.items():
             patch.setattr(config, constant, name)
-        for name, (each, result) in trained.items():
-            keep(folder, name, each, result)
         yield folder
-    torch.set_num_threads(threads)

@@ -258,7 +258,7 @@ def snapshots(tiny, trained, monkeypatch):
     names = {0.1: "tiny-weight-a", 0.3: "tiny-weight-b", 1.0: "tiny-weight-c"}
     for (weight, name), card in zip(names.items(), CARDS):
         weights = {**result.weights, "bias": result.weights["bias"] + 0.1 * weight}
-        save(tiny, name, made, type(result)(result.model, weights, result.derived), card)
+        save(tiny, name, made, type(result)(result.model, weights, result.derived), metrics=card)
     monkeypatch.setattr(config, "SNAPSHOTS", names)
     monkeypatch.setattr(config, "PENALTIES", tuple(names))
     return names

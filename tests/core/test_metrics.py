@@ -9,7 +9,7 @@ import scipy.linalg
 import torch
 import torch.nn.functional as F
 
-from playground.core import classifier, datasets, metrics
+from playground.core import classifier, datasets, metrics, procedural
 from playground.core.errors import PlaygroundError
 
 
@@ -111,6 +111,28 @@ def test_precision_and_recall_do_not_depend_on_the_origin():
 
 
 # ---- the small ones ----
+
+
+@pytest.mark.parametrize("known", [10_000, 999])
+def test_the_nearest_training_pictures_are_found_as_by_brute_force(known, monkeypatch):
+    monkeypatch.setattr(metrics, "KNOWN", known)
+    train = datasets.load("glyphs", "train").images
+    x = train[[7, 1234]].float() / 255
+    x[1] = (x[1] + 0.02 * torch.randn(x[1].shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    distance, index = metrics.nearest(x, train, 3)
+    by_hand = (x[1] - train.float() / 255).square().mean((1, 2, 3)).sqrt()
+    assert index[:, 0].tolist() == [7, 1234] and index[1].tolist() == by_hand.argsort()[:3].tolist()
+    torch.testing.assert_close(distance[1], by_hand.sort().values[:3], atol=1e-4, rtol=1e-3)
+    assert metrics.nearest(x, train[:2], 3)[1].shape == (2, 2), "no more than there are"
+
+
+def test_copies_lie_nearer_to_the_training_pictures_than_unseen_ones():
+    train, unseen = (procedural.glyphs(n, 0, start).images for n, start in ((400, 0), (50, 400)))
+    copied = metrics.memory(train[:50].float() / 255, train, unseen)
+    new = metrics.memory(procedural.glyphs(50, 1).images.float() / 255, train, unseen)
+    assert copied["nearest_training_rms"] < 0.01 < 0.5 * copied["test_images_nearest_training_rms"] and copied["samples_compared"] == 50
+    error = new["nearest_training_rms_stderr"] + new["test_images_nearest_training_rms_stderr"]
+    assert abs(new["nearest_training_rms"] - new["test_images_nearest_training_rms"]) < 4 * error
 
 
 def test_class_histogram_counts_the_likeliest_classes():

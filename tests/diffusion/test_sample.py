@@ -6,7 +6,6 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from playground.core import datasets
 from playground.core.device import executor
 from playground.core.errors import PlaygroundError
 from playground.diffusion import maths, sample
@@ -103,18 +102,6 @@ def test_a_grid_s_picture_is_the_film_of_its_seed_by_the_same_sampler(checkpoint
     grid = sample.grid(checkpoint, [4, 5], 2)
     film = complete(sample.film(checkpoint, legs(sample.Choice(5, 2, sampler="dpm-solver", steps=sample.GRID_STEPS))))
     assert (maths.picture(film.x[-1][0]) - grid[1]).abs().max() < 1 / 255
-
-
-@pytest.mark.parametrize("known", [10_000, 999])
-def test_the_nearest_training_pictures_are_found_as_by_brute_force(known, monkeypatch):
-    monkeypatch.setattr(sample, "KNOWN", known)
-    train = datasets.load("glyphs", "train").images
-    x = train[[7, 1234]].float() / 255
-    x[1] = (x[1] + 0.02 * torch.randn(x[1].shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    distance, index = sample.nearest(x, "glyphs", 3)
-    by_hand = (x[1] - train.float() / 255).square().mean((1, 2, 3)).sqrt()
-    assert index[:, 0].tolist() == [7, 1234] and index[1].tolist() == by_hand.argsort()[:3].tolist()
-    torch.testing.assert_close(distance[1], by_hand.sort().values[:3], atol=1e-4, rtol=1e-3)
 
 
 # ---- films -----------------------------------------------------------------------------------------------------

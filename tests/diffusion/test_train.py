@@ -4,11 +4,13 @@ import dataclasses
 import json
 import math
 from collections import Counter
+from functools import partial
 
 import pytest
 import torch
 from torch import distributions as D
 
+import training
 from playground.core import datasets, device, procedural, recipe, states
 from playground.core.errors import PlaygroundError
 from playground.diffusion import maths, train
@@ -16,17 +18,10 @@ from playground.diffusion.config import DATASETS, KNOBS
 from playground.diffusion.model import ModelConfig, network
 from playground.diffusion.train import TrainConfig
 
+pytestmark = pytest.mark.usefixtures("one_cpu_thread")
+run, bits = partial(training.run, train), training.bits
+
 NETWORKS = {"unet": "glyphs", "classifier": "glyphs", "mlp": "ring"}
-
-
-@pytest.fixture(autouse=True)
-def one_cpu_thread(monkeypatch, request):
-    if not request.node.get_closest_marker("gpu"):
-        monkeypatch.setattr(device, "for_", lambda purpose: torch.device("cpu"))         # bits are compared
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def seeded(number=0):
@@ -36,23 +31,6 @@ def seeded(number=0):
 def tiny(network="unet", **fields):
     return TrainConfig(**{"network": network, "dataset": NETWORKS[network], "steps": 6, "batch_size": 16, "width": 16, "blocks": 1,
                           "precision": "fp32", **fields})
-
-
-def run(config, updates=None, state=None):
-    """(state, Progress of each update), trained for `updates` more updates or to the end."""
-    state = state or train.init(config)
-    progress = []
-    for each in train.train(config, state, train.batches(config, state.step)):
-        progress.append(each)
-        if len(progress) == updates:
-            break
-    return state, progress
-
-
-def bits(state):
-    """Everything a run consists of, as bytes."""
-    tensors, meta = recipe.pack(state)
-    return {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, json.dumps(meta)
 
 
 def losses(progress):

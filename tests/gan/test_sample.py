@@ -110,16 +110,6 @@ def test_directions_are_the_first_layer_s(checkpoint):
     torch.testing.assert_close(share, values.square() / values.square().sum(), rtol=1e-3, atol=1e-4)
 
 
-def test_the_nearest_picture_is_that_of_a_plain_loop():
-    known = datasets.load("glyphs").images[:300]
-    x = torch.cat([known[17:18].float() / 255, torch.rand(1, 1, 28, 28)])
-    distance, index = sample.nearest(x, known, 3)
-    assert index[0, 0] == 17 and distance[0, 0] < 1e-3
-    brute = (known.float() / 255 - x[1]).square().flatten(1).mean(1).sqrt()
-    assert torch.equal(index[1], brute.topk(3, largest=False).indices)
-    torch.testing.assert_close(distance[1], brute[index[1]], rtol=1e-4, atol=1e-5)
-
-
 def test_a_checkpoint_without_its_boundary_is_refused(monkeypatch):
     found = sample.load("tiny-mnist")
     for derived in ({}, {**found.derived, "boundary": torch.ones(3)}):

@@ -4,15 +4,20 @@ import dataclasses
 import itertools
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
 
+import training
 from playground.core import datasets, device, recipe, states
 from playground.core.errors import PlaygroundError
 from playground.gan import config, maths, train
 from playground.gan.model import GAN, ModelConfig
 from playground.gan.train import TrainConfig
+
+pytestmark = pytest.mark.usefixtures("one_cpu_thread")
+run, bits, metrics = partial(training.run, train), training.bits, training.metrics
 
 KINDS = {
     "non-saturating": {},
@@ -24,38 +29,8 @@ KINDS = {
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
-@pytest.fixture(autouse=True)
-def one_cpu_thread(monkeypatch):
-    monkeypatch.setattr(device, "for_", lambda purpose: torch.device("cpu"))             # bits are compared
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def tiny(kind="non-saturating", **fields):
     return TrainConfig(**{"dataset": "glyphs", "steps": 6, "batch_size": 4, "width": 2, "latent": 5, "every": 2, "precision": "fp32", **KINDS[kind], **fields})
-
-
-def run(config, updates=None, state=None):
-    """(state, Progress of each update), trained for `updates` more updates or to the end."""
-    state = state or train.init(config)
-    progress = []
-    for each in train.train(config, state, train.batches(config, state.step)):
-        progress.append(each)
-        if len(progress) == updates:
-            break
-    return state, progress
-
-
-def bits(state):
-    """Everything a run consists of, as bytes."""
-    tensors, meta = recipe.pack(state)
-    return {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, json.dumps(meta)
-
-
-def metrics(progress):
-    return [dict(each.metrics) for each in progress]
 
 
 # ---- the contract of core/recipe.py ----------------------------------------------------------------------------

@@ -3,25 +3,19 @@
 import dataclasses
 import itertools
 import json
+from functools import partial
 
 import pytest
 import torch
 
+import training
 from playground.core import recipe
 from playground.core.errors import PlaygroundError
 from playground.nerf import config, maths, sample, train
 
 from .conftest import tiny
 
-
-def run(settings, state=None, updates=None):
-    state = state or train.init(settings)
-    return state, list(itertools.islice(train.train(settings, state, train.batches(settings, state.step)), updates))
-
-
-def bits(state):
-    tensors, meta = recipe.pack(state)
-    return {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, json.dumps(meta)
+run, bits = partial(training.run, train), training.bits
 
 
 def test_a_training_of_a_second_sees_the_scene(trained):
@@ -48,7 +42,7 @@ def test_metrics_are_the_error_of_the_update_s_rays_and_of_held_out_ones():
     for each in progress:
         assert each.metrics.keys() == {"loss", "psnr", "psnr_held_out"} and train.BEST in each.metrics
         assert each.metrics["psnr"] == pytest.approx(-10 * torch.tensor(each.metrics["loss"]).log10().item(), abs=1e-3)
-    assert run(settings, state)[1] == []                      # nothing is left to do
+    assert run(settings, state=state)[1] == []                      # nothing is left to do
 
 
 def test_a_run_stopped_at_any_update_and_resumed_is_the_unbroken_run_to_the_bit():
@@ -62,7 +56,7 @@ def test_a_run_stopped_at_any_update_and_resumed_is_the_unbroken_run_to_the_bit(
         second = train.init(settings)
         recipe.unpack(second, tensors, json.loads(json.dumps(meta)))
         assert bits(second) == bits(first)
-        _, rest = run(settings, second)
+        _, rest = run(settings, state=second)
         assert bits(second) == bits(unbroken) and [p.metrics for p in rest] == [p.metrics for p in progress[stop:]]
 
 

@@ -9,17 +9,10 @@ import torch
 from torch import distributions as D
 from torch import nn
 
-from playground.core import checkpoints, datasets, device, metrics
+from playground.core import checkpoints, datasets, metrics
 from playground.vae import evaluate, sample, train
 
-
-@pytest.fixture(autouse=True)
-def one_cpu_thread(monkeypatch):
-    monkeypatch.setattr(device, "for_", lambda purpose: torch.device("cpu"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_cpu_thread")
 
 
 class Curve(nn.Module):

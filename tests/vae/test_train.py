@@ -4,16 +4,21 @@ import copy
 import dataclasses
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import distributions as D
 
+import training
 from playground.core import datasets, device, recipe, states
 from playground.core.errors import PlaygroundError
 from playground.vae import maths, train
 from playground.vae.model import VAE, ModelConfig
 from playground.vae.train import TrainConfig
+
+pytestmark = pytest.mark.usefixtures("one_cpu_thread")
+run, bits, metrics = partial(training.run, train), training.bits, training.metrics
 
 NETWORKS = {
     "mlp": {"network": "mlp", "hidden": 32, "latent": 4},
@@ -21,38 +26,8 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_cpu_thread(monkeypatch):
-    monkeypatch.setattr(device, "for_", lambda purpose: torch.device("cpu"))             # bits are compared
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def tiny(network="mlp", **fields):
     return TrainConfig(**{"dataset": "glyphs", "steps": 8, "batch_size": 16, **NETWORKS[network], **fields})
-
-
-def run(config, updates=None, state=None):
-    """(state, Progress of each update), trained for `updates` more updates or to the end."""
-    state = state or train.init(config)
-    progress = []
-    for each in train.train(config, state, train.batches(config, state.step)):
-        progress.append(each)
-        if len(progress) == updates:
-            break
-    return state, progress
-
-
-def bits(state):
-    """Everything a run consists of, as bytes."""
-    tensors, meta = recipe.pack(state)
-    return {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}, json.dumps(meta)
-
-
-def metrics(progress):
-    return [dict(each.metrics) for each in progress]
 
 
 # ---- the contract of core/recipe.py ----------------------------------------------------------------------------

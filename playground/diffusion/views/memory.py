@@ -38,7 +38,7 @@ def memory_frame(query: Mapping[str, str]) -> live.Frame:
 
     What is usual stands on the model's card: it takes the test pictures to measure.
     """
-    from ...core import datasets, images
+    from ...core import datasets, images, metrics
     from .. import sample
 
     checkpoint = model(query)
@@ -47,7 +47,7 @@ def memory_frame(query: Mapping[str, str]) -> live.Frame:
         raise PlaygroundError("diffusion.memory", name=name)
     known = datasets.load(name, "train").images
     x = sample.grid(checkpoint, [number], y)
-    distance, index = sample.nearest(x, name, NEAREST)
+    distance, index = metrics.nearest(x, known, NEAREST)
     pictures = [x[0], *(known[index[0]].float() / 255)]
     return live.Frame(images.beside(*map(images.to_rgb, pictures)), {
         "usual": checkpoint.config["metrics"].get("test_images_nearest_training_rms"), "known": len(known), **{f"rms{i}": value for i, value in enumerate(distance[0].tolist())}})

@@ -32,7 +32,7 @@ def build(shared: Shared) -> Piece:
 
 def nearest_frame(query: Mapping[str, str]) -> live.Frame:
     """The chosen seed's picture and its NEAREST training pictures with their distances, RMS per number; and how far held-out ones are."""
-    from ...core import datasets
+    from ...core import datasets, metrics
     from .. import sample
 
     checkpoint, chosen = model(query), seed(query, "chosen")
@@ -43,7 +43,7 @@ def nearest_frame(query: Mapping[str, str]) -> live.Frame:
     if tuple(known.shape[1:]) != checkpoint.model.shape:
         raise PlaygroundError("gan.absent", name=name)
     x = sample.draw(checkpoint, latent(checkpoint, chosen)[None])
-    distance, index = sample.nearest(x, known, NEAREST)
+    distance, index = metrics.nearest(x, known, NEAREST)
     tiles = [images.to_uint8(each) for each in (x[0], *(known[index[0]].float() / 255))]
     distances = distance[0].tolist()
     tiles += [tiles[0] * 0] * (1 + NEAREST - len(tiles))
@@ -54,8 +54,7 @@ def nearest_frame(query: Mapping[str, str]) -> live.Frame:
 @lru_cache(4)
 def usual(name: str) -> float:
     """The median distance of MEASURED held-out pictures from their nearest training picture, RMS per number."""
-    from ...core import datasets
-    from .. import sample
+    from ...core import datasets, metrics
 
     held_out = datasets.load(name, "test").images[:MEASURED].float() / 255
-    return sample.nearest(held_out, datasets.load(name, "train").images, 1)[0].median().item()
+    return metrics.nearest(held_out, datasets.load(name, "train").images)[0].median().item()
