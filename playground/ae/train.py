@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core import datasets, device
 from ..core.examples import EXAMPLES
-from ..core.recipe import Progress, Result
+from ..core.recipe import Progress, Result, average
 from . import maths
 from .config import (  # noqa: F401  (a recipe offers some of these too)
     CONTRACTIVE, DENOISER, DIGITS, FIRST, OWN_SIZE, PLAIN, PLANE, PRESETS, SIZES, SNAPSHOTS, SPARSE, ModelConfig, TrainConfig,
@@ -86,7 +86,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Itera
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.optimizer.step()
-        average(state.ema, model, min(config.ema, (step + 1) / (step + 10)))
+        average(state.ema, model, config.ema, step)
         state.step = step + 1
         yield Progress(state.step, config.steps, _metrics(config, loss, error, penalty, h))
 
@@ -115,12 +115,6 @@ def _metrics(config: TrainConfig, loss: Tensor, error: Tensor, penalty: Tensor, 
 def cosine(config: TrainConfig, step: int) -> float:
     """What multiplies the learning rate: up in 200 updates, then down along half a cosine to 0."""
     return min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-
-
-@torch.no_grad()
-def average(ema: Autoencoder, model: Autoencoder, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * model, weight by weight."""
-    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
 
 
 @torch.no_grad()

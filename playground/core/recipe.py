@@ -18,6 +18,7 @@ from .errors import PlaygroundError, register
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 SECONDS = {"10s": 10, "1m": 60, "2m": 120, "10m": 600, "20m": 1200, "1h": 3600}          # presets that are named by their time
 PRESETS = (*SECONDS, "shipped")
@@ -113,6 +114,17 @@ def advance(updates: Iterator[Progress], seconds: float = SLICE) -> Progress | N
             if time.perf_counter() >= end:
                 break
     return progress
+
+
+def average(ema: Module, model: Module, decay: float, step: int) -> None:
+    """ema <- decay * ema + (1 - decay) * model, weight by weight, for update number `step` from 0 on (Polyak & Juditsky 1992).
+
+    The decay begins as that of a plain running mean, so that the first weights are soon forgotten.
+    """
+    import torch
+
+    with torch.no_grad():
+        torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - min(decay, (step + 1) / (step + 10)))
 
 
 def config_from(family: str, config_type: type, values: Mapping[str, Any], base: Any = None) -> Any:

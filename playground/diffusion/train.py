@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..core import datasets, device, procedural
-from ..core.recipe import Progress, Result
+from ..core.recipe import Progress, Result, average
 from . import maths
 from .config import OWN_SIZE, PRESETS, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
 from .model import network
@@ -91,7 +91,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[tuple[Tensor, Ten
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         state.optimizer.step()
-        average(state.ema, model, min(config.ema, (step + 1) / (step + 10)))
+        average(state.ema, model, config.ema, step)
         state.step = step + 1
         yield Progress(state.step, config.steps, {"loss": loss.item()})
 
@@ -112,12 +112,6 @@ def withheld(y: Tensor | None, classes: int, share: float, generator: torch.Gene
 def cosine(config: TrainConfig, step: int) -> float:
     """What multiplies the learning rate: up in 200 updates, then down along half a cosine to 0."""
     return min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-
-
-@torch.no_grad()
-def average(ema: nn.Module, model: nn.Module, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * model, weight by weight."""
-    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
 
 
 def preview(config: TrainConfig, state: State) -> Tensor:

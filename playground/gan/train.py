@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core import datasets, device
-from ..core.recipe import Progress, Result
+from ..core.recipe import Progress, Result, average
 from . import maths
 from .config import FIRST, OWN_SIZE, PRESETS, PROBABLE, ModelConfig, TrainConfig, moments, suited  # noqa: F401  (a recipe offers these too)
 from .model import GAN, Generator
@@ -80,7 +80,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Itera
             real = 2 * x - 1
             metrics = d_step(config, state, D, G, real, penalised=config.penalty != "none" and (step * len(reals) + i) % config.every == 0)
         metrics |= g_step(config, state, D, G, len(real))
-        average(state.ema, G, min(config.ema, (step + 1) / (step + 10)))
+        average(state.ema, G, config.ema, step)
         state.step = step + 1
         if step % LOOK_EVERY == 0:
             state.distance = distance(config, state)
@@ -156,12 +156,6 @@ def penalise(config: TrainConfig, state: State, D: torch.nn.Module, real: Tensor
 def falling(config: TrainConfig, step: int) -> float:
     """What multiplies both learning rates: 1 for half of the training, then falling to 0 in a straight line (Zhu et al. 2017, section 4)."""
     return min(1.0, 2 * (1 - step / config.steps))
-
-
-@torch.no_grad()
-def average(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * model, weight by weight."""
-    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
 
 
 @torch.no_grad()

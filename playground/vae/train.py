@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core import datasets, device
 from ..core.examples import EXAMPLES
-from ..core.recipe import Progress, Result
+from ..core.recipe import Progress, Result, average
 from . import maths
 from .config import DIGITS, OWN_SIZE, PLANE, PRESETS, RATES, SHOWN, ModelConfig, TrainConfig, suited  # noqa: F401  (a recipe offers these too)
 from .model import VAE
@@ -86,7 +86,7 @@ def train(config: TrainConfig, state: State, batches: Iterable[Tensor]) -> Itera
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 200.0)     # never reached but after a spike
         state.optimizer.step()
-        average(state.ema, model, min(config.ema, (step + 1) / (step + 10)))
+        average(state.ema, model, config.ema, step)
         state.step = step + 1
         nll, kl = torch.stack([nll, kl]).tolist()
         if step % LOOK_EVERY == 0:
@@ -109,12 +109,6 @@ def warmup(config: TrainConfig, step: int) -> float:
 def cosine(config: TrainConfig, step: int) -> float:
     """What multiplies the learning rate: up in 200 updates, then down along half a cosine to 0."""
     return min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-
-
-@torch.no_grad()
-def average(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * model, weight by weight."""
-    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from playground.core import datasets, metrics  # noqa: E402
+from playground.core import datasets, metrics, recipe  # noqa: E402
 from playground.core.checkpoints import Checkpoint  # noqa: E402
 from playground.diffusion import sample, train  # noqa: E402
 
@@ -54,7 +54,7 @@ def stock(seconds: float, steps: int | None, seed: int) -> tuple[UNet2DModel, in
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        train.average(averaged, model, min(0.999, (done + 1) / (done + 10)))
+        recipe.average(averaged, model, 0.999, done)
         done += 1
     return averaged.eval(), done
 
