@@ -24,8 +24,9 @@ def evaluate(name: str, full: bool = False, report: Callable[[int, int], None] |
     Of digits: `frechet`, `precision`, `recall` of SAMPLES pictures against the test images, over SEEDS, beside those of as many real
     training images, see core.metrics; `class_share`, how often each digit is drawn, of all of them together; `parzen`, the Parzen window's log-likelihood of the
     test images in nats (Goodfellow et al. 2014, section 5), with `parzen_training` for real training images in place of the samples,
-    which shows how little it says. Of any pictures: how near NEAREST of them lie to a training picture, see core.metrics.memory;
-    `sliced_distance` from the test images, beside that of training images; `d_accuracy`, how often D tells test images and its opponent's apart.
+    which shows how little it says. Of any pictures: `sliced_distance` from the test images, beside that of training images;
+    `d_accuracy`, how often D tells test images and its opponent's apart; how near NEAREST of them lie to a training picture, see
+    core.metrics.memory.
     """
     checkpoint = sample.load(name)
     dataset = checkpoint.config["dataset"]
@@ -43,9 +44,8 @@ def evaluate(name: str, full: bool = False, report: Callable[[int, int], None] |
         found = metrics.sample_quality(draw, n=SAMPLES, seeds=SEEDS, report=report and (lambda done, _: report(done, total)))
         out = {"frechet": found.pop("frechet"), "frechet_stderr": round(found.pop("frechet_std") / len(SEEDS) ** 0.5, 4), **found,
                "class_share": {str(digit): round(share, 4) for digit, share in enumerate((counts / counts.sum()).tolist())}}
-    out |= metrics.memory(drawn(checkpoint, NEAREST, 0), training, test)
     n = min(SAMPLES, len(test), len(training))
-    out |= _apart(checkpoint, test[:n], training[:n])
+    out |= _apart(checkpoint, test[:n], training[:n]) | metrics.memory(drawn(checkpoint, NEAREST, 0), training, test)
     if report:
         report(total - 1, total)
     if dataset == "mnist":

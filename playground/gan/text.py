@@ -64,6 +64,9 @@ TEXT = {
     "gan.card.recall": ("recall: real ones that lie among fakes", "召回率 (recall)：落在伪造图片之间的真实图片"),
     "gan.card.parzen": ("Parzen window's log-likelihood, nats", "Parzen 窗对数似然，奈特"),
     "gan.card.parzen_training": ("the same of real training images", "真实训练图片的同一指标"),
+    "gan.card.d_accuracy": ("D right about held-out pictures and fakes", "D 判断保留图片与伪造图片的正确率"),
+    "gan.card.nearest_training_rms": ("from a fake to its nearest training picture, RMS", "伪造图片到最近训练图片的距离，均方根"),
+    "gan.card.test_images_nearest_training_rms": ("the same of held-out pictures", "保留图片的同一距离"),
     # the plane of seeds
     "gan.seeds": ("A plane of seeds", "种子的平面"),
     "gan.seeds.try": (
@@ -315,8 +318,8 @@ TEXT = {
         "GAN 给出样本，却不给出概率：两个玩家都说不出一张图片有多可能。首篇论文改用 Parzen 窗，即在每个样本周围放一个同宽的高斯；在 784 维中它偏爱靠近均值的图片，几乎分不清真实与模糊（Theis et al. 2016），所以这里仅作历史记录。",
     ),
     "gan.card.poor": (
-        "Distances are between features of our own classifier of digits, 5,000 pictures of each of five seeds. The Parzen window is a poor measure: see the end of this tab.",
-        "距离以我们自己的数字分类器的特征计算，五个种子各 5,000 张图片。Parzen 窗是一种糟糕的度量：见本页末尾。",
+        "Of digits the Fréchet distance is one between features of our own classifier, 5,000 pictures of each of five seeds; other pictures have none. The Parzen window is a poor measure: see the end of this tab.",
+        "数字的 Fréchet 距离以我们自己的分类器的特征计算，五个种子各 5,000 张图片；其他图片没有这一指标。Parzen 窗是一种糟糕的度量：见本页末尾。",
     ),
     "gan.notes": ("Where the notes differ", "与笔记不同之处"),
     "gan.notes.text": (

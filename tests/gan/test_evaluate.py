@@ -40,6 +40,7 @@ def test_a_card_of_any_pictures_says_how_often_d_is_right(name):
     assert card["d_accuracy_stderr"] == pytest.approx(math.sqrt(np.mean(right) * (1 - np.mean(right)) / (2 * N)), abs=1e-3)
     assert calls[-1][0] == calls[-1][1] and headline(card)[0] == "d_accuracy"
     assert card["sliced_distance"] > card["training_images_sliced_distance"] > 0
+    assert card["nearest_training_rms"] > card["test_images_nearest_training_rms"] > 0, "hardly trained, it draws like none of them"
     assert card["parameters_generator"] == sum(p.numel() for p in checkpoint.model.generator.parameters())
 
 

@@ -33,7 +33,8 @@ PSI = (-1.0, 2.0)            # of the truncation: the opposite of each code, and
 POINTS = 13                  # of the curves over psi
 MEASURED = 32                # pictures at each of them
 KEPT = 8                     # curves remembered
-CARD = ("frechet", "training_images_frechet", "precision", "recall", "parzen", "parzen_training")
+CARD = ("frechet", "training_images_frechet", "precision", "recall", "parzen", "parzen_training", "d_accuracy", "nearest_training_rms",
+        "test_images_nearest_training_rms")                   # rows that a model's card has nothing for are not shown
 
 
 def build(shared: Shared) -> Piece:
@@ -85,7 +86,7 @@ def _pair(key: str) -> str:
 
 def _card() -> str:
     rows = "".join(f'<tr><th>{both(f"gan.card.{key}")}</th><td>{parts.now(f"gan.card:{key}")}</td></tr>' for key in CARD)
-    return f'<table class="figures">{rows}</table>'
+    return f'<table class="figures known">{rows}</table>'
 
 
 # ---- what the live views draw ----------------------------------------------------------------------------------
@@ -171,17 +172,17 @@ def measured(checkpoint: Checkpoint, first: int, psi: float) -> tuple[float, flo
 
 
 def card_frame(query: Mapping[str, str]) -> live.Frame:
-    """What was measured of the model, from its card."""
+    """What was measured of the model, from its card; nothing for what is measured of digits alone."""
     import numpy as np
 
     metrics = model(query).config["metrics"]
     return live.Frame(np.zeros((1, 1), np.uint8), {key: _with_error(metrics, key) for key in CARD})
 
 
-def _with_error(metrics: Mapping[str, Any], key: str) -> str | None:
+def _with_error(metrics: Mapping[str, Any], key: str) -> str:
     value, error = metrics.get(key), metrics.get(f"{key}_stderr", metrics.get(f"{key}_std"))
     if not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
+        return ""
     return f"{value:g}" + (f" ± {error:g}" if isinstance(error, (int, float)) else "")
 
 
