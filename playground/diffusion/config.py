@@ -9,6 +9,7 @@ NETWORKS = ("unet", "classifier", "mlp")     # denoises pictures; names the clas
 SCHEDULES = ("linear", "cosine", "sigmoid")
 PREDICTIONS = ("v", "eps", "x_0")
 SAMPLERS = ("ddpm", "ddim", "dpm-solver")
+NAMES = dict(zip(SAMPLERS, ("DDPM", "DDIM", "DPM-Solver++")))
 GUIDANCE = ("free", "classifier")            # classifier-free, or by a classifier of noisy pictures
 FIRST = "ddpm-mnist"                         # the model the tab opens on
 OVERVIEW = {                 # figure of the overview -> key in the card's metrics

@@ -18,7 +18,7 @@ from ..core.device import executor
 from ..core.inputs import SEED_MAX
 from ..ui import live, parts, training
 from ..ui.errors import guarded
-from ..ui.i18n import both, t
+from ..ui.i18n import both, say, t
 from ..ui.state import Field, State
 from . import config, views
 from .views import bound, forward, guidance, line, memory, plane, repair, reverse, samplers, training_step
@@ -33,7 +33,7 @@ def build(tab: gr.Tab) -> None:
         gr.HTML(parts.heading("diffusion.samples", "diffusion.try"))
         with gr.Row(elem_classes="controls three"):
             checkpoint = parts.checkpoint_picker("diffusion", config.PICKED, config.FIRST)
-            y = parts.Dropdown([views.ANY], value=views.ANY, label=t("diffusion.class"), filterable=False, elem_id="diffusion-class")
+            y = parts.Dropdown([(t("diffusion.class.any"), views.ANY)], value=views.ANY, label=t("diffusion.class"), filterable=False, elem_id="diffusion-class")
             seed = parts.seed_box()
             another = gr.Button(t("diffusion.another"), variant="primary", elem_id="diffusion-another", size="md")
         grid = live.View("diffusion.grid", alt=both("diffusion.grid.alt"), tiles=GRID, elem_classes="strip",
@@ -136,7 +136,7 @@ def _describe(ends: Sequence[int], name: str, *values: Any) -> list[Any]:
 
     classes, T = executor.run(describe)
     tops = [min(T, end) if end else T for end in ends]
-    return [gr.update(choices=[views.ANY, *map(str, range(classes))], value=views.ANY), *(
+    return [gr.update(choices=[(say("diffusion.class.any"), views.ANY), *map(str, range(classes))], value=views.ANY), *(
         gr.update(maximum=top, value=top) if isinstance(value, (int, float)) and value > top else gr.update(maximum=top)
         for top, value in zip_longest(tops, values[:len(tops)]))]
 

@@ -25,6 +25,7 @@ TEXT = {
     # the controls at the top, and sixteen samples
     "diffusion.samples": ("From noise to a picture", "从噪声到图片"),
     "diffusion.class": ("Class", "类别 (class)"),
+    "diffusion.class.any": ("any", "任意"),
     "diffusion.another": ("Sixteen others", "换十六张"),
     "diffusion.grid.alt": ("Sixteen samples of the model", "模型的十六个样本"),
     "diffusion.grid.pick": ("Sample {i} of {n}: follow how it came about", "第 {i} 个样本，共 {n} 个：看它如何产生"),
@@ -66,7 +67,7 @@ TEXT = {
     "diffusion.tree": ("The branches, from noise on the left to their pictures on the right", "各分支，从左侧的噪声到右侧的图片"),
     "diffusion.tree.pick": ("Go to branch {i}", "转到分支 {i}"),
     "diffusion.apart": ("distance to the branch it left", "与原分支末端的距离"),
-    "diffusion.hold": ("your changes hold from t = … on", "改动从 t = … 起生效"),
+    "diffusion.hold": ("the t from which your changes hold", "改动起生效的时刻 t"),
     "diffusion.film": ("The film in two rows", "两行影片"),
     "diffusion.film.try": (
         "Above x<sub>t</sub>, below the picture x̂₀ the network has in mind. Click one to go to its step. Notice how early the class is settled, in the "
@@ -159,8 +160,8 @@ TEXT = {
     "diffusion.samplers.calls": ("network calls", "网络调用"),
     "diffusion.samplers.seconds": ("seconds", "秒"),
     "diffusion.samplers.change": ("change at twice the steps (RMS)", "步数加倍后的变化 (RMS)"),
-    "diffusion.samplers.wiped": ("left one, right the other", "左为前者，右为后者"),
-    "diffusion.samplers.difference": ("their difference: orange more, blue less", "两者之差：橙色偏多，蓝色偏少"),
+    "diffusion.samplers.wiped": ("left | right", "左 | 右"),
+    "diffusion.samplers.difference": ("right − left, orange more, blue less, full colour at", "右 − 左，橙色偏多，蓝色偏少，最深处为"),
     # a start of one's own
     "diffusion.repair": ("From your scribble", "从您的涂鸦开始"),
     "diffusion.repair.try": (
@@ -298,6 +299,7 @@ TEXT = {
     "diffusion.bound.said.v": ("v̂ = √ᾱ ε̂ − √(1−ᾱ) x̂₀", "v̂ = √ᾱ ε̂ − √(1−ᾱ) x̂₀"),
     "diffusion.bound.said.score": ("score = −ε̂ / √(1−ᾱ)", "得分 = −ε̂ / √(1−ᾱ)"),
     "diffusion.bound.error": ("squared error", "平方误差"),
+    "diffusion.nats": ("nats", "奈特"),
     "diffusion.bound.bits": ("bits per dimension", "比特/维"),
     "diffusion.bound.here": ("here, per dimension", "此处，每维"),
     "diffusion.bound.everywhere": ("over all t, per dimension, estimated", "对所有 t，每维，估计值"),

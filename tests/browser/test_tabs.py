@@ -6,6 +6,7 @@ import pytest
 from test_families import copy_of_the_repository
 
 from browser.screen import drag, numbers, pixels, slider, wait_for_frames
+from playground.families import FAMILIES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -61,3 +62,20 @@ def test_a_tab_whose_opening_is_never_answered_goes_on_without_it(two_families, 
     n = page.evaluate("playground.live.view('sixth.decode').frames")
     drag(page, page.locator("#sixth-z1 input[type=range]"), to=0.9)
     wait_for_frames(page, "sixth.decode", after={"sixth.decode": n})
+
+
+UNTOLD = """() => [...document.querySelectorAll('[data-live]')].filter(e => !e.closest('[hidden]')).map(e => e.dataset.live).filter(name => {
+    const [view, key] = name.split(/:(.*)/), live = playground.live.view(view);
+    return live.frames && !(key in live.numbers) })"""
+
+
+@pytest.mark.parametrize("tab", ["overview", *FAMILIES])
+def test_every_number_of_a_tab_is_one_that_its_view_tells(open_page, tab):
+    page = open_page(path=f"/?tab={tab}")
+    page.wait_for_function("document.querySelectorAll('[data-live]').length")
+    for _ in range(60):                                       # views draw when they come near
+        page.mouse.wheel(0, 700)
+        page.wait_for_timeout(150)
+    told = page.evaluate("[...new Set([...document.querySelectorAll('[data-live]')].map(e => e.dataset.live.split(':')[0]))].filter(view => playground.live.view(view).frames)")
+    assert told, "some view has drawn"
+    assert page.evaluate(UNTOLD) == []

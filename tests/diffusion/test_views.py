@@ -102,6 +102,18 @@ def test_the_frame_of_a_step_is_that_step():
     assert n["beta_tilde"] == pytest.approx(n["beta"] * ((1 - s.alpha_bar[50]) / (1 - s.alpha_bar[60])).item())
 
 
+@pytest.mark.parametrize("eta", [0, 0.7])
+def test_the_numbers_in_ddim_s_formula_make_its_mean(eta):
+    n = last(reverse.reverse_frame, {**ASK, "k": "4", "eta": str(eta)}).numbers
+    step = sample.film(sample.load("tiny"), (sample.Leg(100, sample.Choice(1, 3, steps=10, eta=eta)),)).step(4)
+    s = maths.schedule("cosine", 100)
+    eps = (step.x_t - s.alpha_bar[60].sqrt() * step.aim) / (1 - s.alpha_bar[60]).sqrt()
+    torch.testing.assert_close(n["signal_prev"] * step.aim + n["noise_prev"] * eps, step.mean, atol=1e-5, rtol=1e-5)
+    assert n["sigma_ddim"] == pytest.approx(step.sigma, abs=1e-6) and n["signal_prev"] ** 2 + n["noise_prev"] ** 2 + n["sigma_ddim"] ** 2 == pytest.approx(1)
+    end = last(reverse.reverse_frame, {**ASK, "k": "9", "eta": str(eta)}).numbers
+    assert (end["signal_prev"], end["noise_prev"], end["sigma_ddim"]) == pytest.approx((1, 0, 0), abs=1e-6)
+
+
 def test_a_film_streams_until_the_step_that_was_asked_for(monkeypatch):
     monkeypatch.setattr(sample, "watch", lambda film: film.advance(0))       # one step a look
     seen = [reverse.reverse_frame({**ASK, "k": "-1"}).numbers for _ in range(12)]
@@ -132,7 +144,7 @@ def test_a_branch_keeps_the_past_and_takes_the_controls_for_the_rest():
 
     tree = last(reverse.tree_frame, changed).numbers
     assert tree["branches"] == [[-1, 0.0, False], [0, pytest.approx(0.4), True]]
-    assert tree["apart"] > 0 and tree["start"] == 60 and "ddim 10 · 8 ×4" in tree["name1"]
+    assert tree["apart"] > 0 and tree["start"] == 60 and "DDIM 10 · 8 ×4" in tree["name1"]
 
     back = reverse._take(*[changed[name] for name in ("checkpoint", "seed", "y", "sampler", "steps", "eta", "guidance", "scale", "trunk", "hold")], kept, 0)
     assert back == [1, "3", "ddim", 10, 0.0, "free", 1.0, "", ""]

@@ -82,7 +82,7 @@ def _formulas() -> list[tuple[str, str, str]]:
          f"{_now('said_total')} ≈ {_now('said_L_T')} + {_now('said_between')} + {_now('said_L_0')}"),
         ("diffusion.bound.f.weight",
          r"L_{t-1}=\mathbb E\left[\frac{\beta_t^2}{2\sigma_t^2\,\alpha_t(1-\bar\alpha_t)}\left\lVert\epsilon-\epsilon_\theta(x_t,t)\right\rVert^2\right]+C",
-         f"t = {_now('t')}: {_now('weight')} · {_now('squared')} = {_now('nats')} nats = {_now('bits')} {both('diffusion.bound.bits')}"),
+         f"t = {_now('t')}: {_now('weight')} · {_now('squared')} = {_now('nats')} {both('diffusion.nats')} = {_now('bits')} {both('diffusion.bound.bits')}"),
         ("diffusion.bound.f.simple",
          r"\begin{aligned}L_{simple}&=\mathbb E_{t,\,x_0,\,\epsilon}\left\lVert\epsilon-\epsilon_\theta\left(\sqrt{\bar\alpha_t}\,x_0+\sqrt{1-\bar\alpha_t}\,\epsilon,\ t\right)\right\rVert^2,"
          r"\\ &t\sim U\{1..T\}\end{aligned}",

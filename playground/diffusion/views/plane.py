@@ -69,9 +69,9 @@ def build(shared: Shared) -> Piece:
             parts.formula("diffusion.plane.says", r"s_\theta(x_t,t)=-\frac{\epsilon_\theta(x_t,t)}{\sqrt{1-\bar\alpha_t}},\quad "
                           r"\epsilon_\theta=\sqrt{1-\bar\alpha_t}\,x_t+\sqrt{\bar\alpha_t}\,v_\theta",
                           f'√(1 − ᾱ<sub>{now("t")}</sub>) = {now("b")}, &nbsp; √ᾱ<sub>{now("t")}</sub> = {now("a")}')
-            parts.formula("diffusion.plane.score", r"\nabla\log q(x_t)=\sum_k w_k(x_t)\,\frac{\sqrt{\bar\alpha_t}\,m_k-x_t}"
-                          r"{\bar\alpha_t\sigma^2+1-\bar\alpha_t},\qquad w_k(x_t)\propto e^{-\frac{\lVert x_t-\sqrt{\bar\alpha_t}m_k\rVert^2}"
-                          r"{2(\bar\alpha_t\sigma^2+1-\bar\alpha_t)}}",
+            parts.formula("diffusion.plane.score", r"\begin{aligned}\nabla\log q(x_t)&=\sum_k w_k(x_t)\,\frac{\sqrt{\bar\alpha_t}\,m_k-x_t}"
+                          r"{\bar\alpha_t\sigma^2+1-\bar\alpha_t}\\ w_k(x_t)&\propto\exp\Big({-\tfrac{\lVert x_t-\sqrt{\bar\alpha_t}\,m_k\rVert^2}"
+                          r"{2(\bar\alpha_t\sigma^2+1-\bar\alpha_t)}}\Big)\end{aligned}",
                           f'ᾱ<sub>{now("t")}</sub>σ² + 1 − ᾱ<sub>{now("t")}</sub> = {now("variance")}')
     view.follow(set=dataset, pt=time, play=trainer)
     live.register("diffusion.plane", plane_frame)

@@ -19,6 +19,7 @@ from ...ui.errors import guarded
 from ...ui.i18n import both, t
 from ...ui.state import Field
 from .. import config
+from ..config import NAMES
 from . import ANY, Piece, Shared, label, model, noise_map, shown
 
 TILES = ("x_t", "eps", "x_0", "mean", "x_prev")
@@ -34,7 +35,7 @@ def build(shared: Shared) -> Piece:
     with gr.Column(elem_classes="section", elem_id="diffusion-reverse"):
         gr.HTML(parts.heading("diffusion.reverse", "diffusion.reverse.try"))
         with gr.Row(elem_classes="decisions"):
-            sampler = parts.Dropdown([("DDPM", "ddpm"), ("DDIM", "ddim"), ("DPM-Solver++", "dpm-solver")], value=USUAL["sampler"], label=t("diffusion.sampler"),
+            sampler = parts.Dropdown([(name, key) for key, name in NAMES.items()], value=USUAL["sampler"], label=t("diffusion.sampler"),
                                      filterable=False, elem_id="diffusion-sampler")
             steps = parts.Slider(1, 1000, USUAL["steps"], step=1, label=t("diffusion.steps"), elem_id="diffusion-steps")
             eta = parts.Slider(0, 1, USUAL["eta"], step=0.05, label=t("diffusion.eta"), elem_id="diffusion-eta")
@@ -164,11 +165,13 @@ def reverse_frame(query: Mapping[str, str]) -> live.Frame:
     before = s.alpha_bar[step.t_prev]
     alpha = s.alpha_bar[step.t] / before
     _, _, beta_tilde = maths.posterior_weights(step.t, step.t_prev, s)
+    sigma_ddim = film.legs[-1].choice.eta * beta_tilde.sqrt()
     return live.Frame(images.beside(shown(step.x_t[0]), noise_map(step.eps[0]), shown(step.x_0[0]), shown(step.mean[0]), shown(step.x_prev[0])), {
         "k": k, "total": film.steps, "reached": film.reached, "t": step.t, "t_prev": step.t_prev, "a": step.a, "b": step.b, "sigma": step.sigma,
         "beta": 1 - alpha.item(), "beta_tilde": beta_tilde.item(), "alpha_bar": s.alpha_bar[step.t].item(), "alpha": alpha.item(),
         "moved": (step.x_prev - step.x_t).norm().item(), "weights": [step.a, step.b, step.sigma], "more": k < wanted,
         "aim": "x̂₀" if step.aim is step.x_0 else "x̃₀", "noise_weight": (1 - s.alpha_bar[step.t]).sqrt().item(), "sqrt_alpha": alpha.sqrt().item(),
+        "signal_prev": before.sqrt().item(), "noise_prev": (1 - before - sigma_ddim.square()).clamp(min=0).sqrt().item(), "sigma_ddim": sigma_ddim.item(),
     })
 
 
@@ -245,7 +248,7 @@ def _name(legs: Any) -> str:
     c = leg.choice
     guided = "" if c.y is None else f" · {c.y} ×{c.scale:g}" + (" ∇" if c.guidance == "classifier" else "")
     chance = f" η {c.eta:g}" if c.eta and c.sampler != "dpm-solver" else ""
-    return f"t {leg.start} · {c.sampler} {c.steps}{chance}{guided} · #{c.seed}"
+    return f"t {leg.start} · {NAMES[c.sampler]} {c.steps}{chance}{guided} · #{c.seed}"
 
 
 # ---- what the buttons do ---------------------------------------------------------------------------------------
@@ -308,6 +311,6 @@ FORMULAS = [                 # (what it says, the formula, the formula with the 
     ("diffusion.f.step", r"x_{t-1}=\frac1{\sqrt{\alpha_t}}\Big(x_t-\frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,\epsilon_\theta(x_t,t)\Big)+\sigma_t z,\quad z\sim\mathcal N(0,I)",
      f"(x<sub>t</sub> − {parts.now('diffusion.reverse:beta')} / {parts.now('diffusion.reverse:noise_weight')} · ε<sub>θ</sub>) / "
      f"{parts.now('diffusion.reverse:sqrt_alpha')} + {parts.now('diffusion.reverse:sigma')} · z"),
-    ("diffusion.f.ddim", r"x_{t-1}=\sqrt{\bar\alpha_{t-1}}\,\hat x_0+\sqrt{1-\bar\alpha_{t-1}-\sigma_t^2}\;\epsilon_\theta(x_t,t)+\sigma_t z,\quad \sigma_t=\eta\,\sqrt{\tilde\beta_t}",
+    ("diffusion.f.ddim", r"\begin{aligned}x_{t-1}&=\sqrt{\bar\alpha_{t-1}}\,\hat x_0+\sqrt{1-\bar\alpha_{t-1}-\sigma_t^2}\;\epsilon_\theta(x_t,t)+\sigma_t z\\ \sigma_t&=\eta\,\sqrt{\tilde\beta_t}\end{aligned}",
      f"{parts.now('diffusion.reverse:signal_prev')} · x̂₀ + {parts.now('diffusion.reverse:noise_prev')} · ε<sub>θ</sub> + {parts.now('diffusion.reverse:sigma_ddim')} · z"),
 ]

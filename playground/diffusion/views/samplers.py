@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ from ...core import images, inputs
 from ...ui import live, parts
 from ...ui.i18n import both, t
 from ...ui.state import Field
-from ..config import SAMPLERS
+from ..config import NAMES, SAMPLERS
 from . import Piece, Shared, label, model, seed, shown
 
 FILM = 8                     # pictures of each film
@@ -24,7 +25,7 @@ def build(shared: Shared) -> Piece:
         gr.HTML(parts.heading("diffusion.samplers", "diffusion.samplers.try"))
         with gr.Row(elem_classes="decisions"):
             steps = parts.Slider(2, STEPS_MAX, 10, step=1, label=t("diffusion.samplers.steps"), elem_id="diffusion-samplers-steps")
-            pair = parts.Radio([("DDPM | DDIM", "ddpm,ddim"), ("DDIM | DPM-Solver++", "ddim,dpm-solver"), ("DDPM | DPM-Solver++", "ddpm,dpm-solver")],
+            pair = parts.Radio([(f"{NAMES[a]} | {NAMES[b]}", f"{a},{b}") for a, b in combinations(SAMPLERS, 2)],
                                value=PAIR, label=t("diffusion.samplers.pair"), elem_id="diffusion-samplers-pair")
             wipe = parts.Slider(0, 1, 0.5, step=0.01, label=t("diffusion.samplers.wipe"), elem_id="diffusion-samplers-wipe")
         with gr.Row():
@@ -34,12 +35,12 @@ def build(shared: Shared) -> Piece:
                 gr.HTML('<table class="figures"><tr><th></th>' + "".join(f'<th>{both(f"diffusion.samplers.{column}")}</th>' for column in
                         ("calls", "seconds", "change")) + "</tr>" + "".join(
                     f"<tr><th>{name}</th>" + "".join(f'<td>{parts.now(f"diffusion.samplers:{column}_{key}")}</td>' for column in ("calls", "seconds", "change"))
-                    + "</tr>" for name, key in (("DDPM", "ddpm"), ("DDIM", "ddim"), ("DPM-Solver++", "dpm-solver"))) + "</table>")
+                    + "</tr>" for key, name in NAMES.items()) + "</table>")
             with gr.Column(scale=2, min_width=220):
                 gr.HTML(f'<div class="pair"><figure><canvas data-mirror="diffusion.samplers:{3 * FILM}" width="28" height="28" role="img" '
-                        f'aria-labelledby="diffusion-wipe"></canvas><figcaption id="diffusion-wipe">{both("diffusion.samplers.wiped")}</figcaption></figure>'
+                        f'aria-labelledby="diffusion-wipe"></canvas><figcaption id="diffusion-wipe">{both("diffusion.samplers.wiped")}: {parts.now("diffusion.samplers:left")} | {parts.now("diffusion.samplers:right")}</figcaption></figure>'
                         f'<figure><canvas data-mirror="diffusion.samplers:{3 * FILM + 1}" width="28" height="28" role="img" '
-                        f'aria-labelledby="diffusion-apart"></canvas><figcaption id="diffusion-apart">{both("diffusion.samplers.difference")}</figcaption></figure></div>',
+                        f'aria-labelledby="diffusion-apart"></canvas><figcaption id="diffusion-apart">{both("diffusion.samplers.difference")} ±{parts.now("diffusion.samplers:most")}</figcaption></figure></div>',
                         js_on_load=None, apply_default_css=False)
     view.follow(checkpoint=shared.checkpoint, seed=shared.seed, y=shared.y, steps=steps, pair=pair, wipe=wipe)
     live.register("diffusion.samplers", samplers_frame)
@@ -79,9 +80,12 @@ def samplers_frame(query: Mapping[str, str]) -> live.Frame:
             tiles.append(shown(each.x_0[k][0] if k < each.reached else torch.full_like(each.x[0][0], -1)))
     a, b = (films[name].x[-1][0].clamp(-1, 1) for name in (first, second))
     column = round(wipe * a.shape[-1])
-    tiles += [shown(torch.cat([a[..., :column], b[..., column:]], dim=-1)), images.signed((b - a) / 2)]
+    difference = (b - a) / 2
+    most = difference.abs().max().item()
+    tiles += [shown(torch.cat([a[..., :column], b[..., column:]], dim=-1)), images.signed(difference / max(most, 1e-9))]
     every = [*films.values(), *finer.values()]
-    numbers: dict[str, Any] = {"more": any(each.reached < each.steps for each in every), "apart": (b - a).norm().item()}
+    numbers: dict[str, Any] = {"more": any(each.reached < each.steps for each in every), "apart": (b - a).norm().item(), "most": most,
+                               "left": NAMES[first], "right": NAMES[second]}
     for name, each in films.items():
         other = finer.get(name)
         settled = other is not None and each.reached == each.steps and other.reached == other.steps
