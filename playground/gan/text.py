@@ -22,9 +22,9 @@ TEXT = {
     # the grid of seeds
     "gan.grid": ("Every seed is a picture", "每个种子都是一张图片"),
     "gan.grid.try": (
-        "A generator (G) turns noise into pictures; a discriminator (D) says how real one looks, and each learnt from the other alone: G has never seen a digit. "
+        "A generator (G) turns noise into pictures; a discriminator (D) says how real one looks, and each learnt from the other alone: G has never seen a real picture. "
         "Click a picture to look at it closely, and find one that D is taken in by. The same seed gives the same picture tomorrow, and from the command line.",
-        "生成器（generator，G）把噪声变成图片；判别器（discriminator，D）判断一张图有多真。两者只从对方学习：G 从未见过任何数字。"
+        "生成器（generator，G）把噪声变成图片；判别器（discriminator，D）判断一张图有多真。两者只从对方学习：G 从未见过任何真实图片。"
         "点击一张图片仔细查看，找一张骗过了 D 的。同一个种子明天仍是同一张图片，在命令行里也一样。",
     ),
     "gan.grid.alt": ("Sixty-four pictures that the generator draws, each from its own seed", "生成器画出的六十四张图片，每张来自自己的种子"),
@@ -71,8 +71,8 @@ TEXT = {
     "gan.seeds": ("A plane of seeds", "种子的平面"),
     "gan.seeds.try": (
         "Drag the map, or use the arrow keys: each of its pictures is a whole seed, and the large one is blended from the codes of the four around the mark. "
-        "Notice that between two digits there is neither fog nor a cut: a digit turns into another.",
-        "拖动地图，或使用方向键：地图上的每张图片是一个整数种子，大图由标记周围四个种子的编码混合而成。注意：两个数字之间既没有雾，也没有突变，而是一个数字变成另一个。",
+        "Notice that between two pictures there is neither fog nor a cut: one turns into the other.",
+        "拖动地图，或使用方向键：地图上的每张图片是一个整数种子，大图由标记周围四个种子的编码混合而成。注意：两张图片之间既没有雾，也没有突变，而是一张变成另一张。",
     ),
     "gan.seeds.map": ("A map of whole seeds; drag it, or use the arrow keys", "整数种子的地图；可拖动或使用方向键"),
     "gan.seeds.alt": ("The picture blended from the four seeds around the mark", "由标记周围四个种子混合出的图片"),
@@ -117,8 +117,8 @@ TEXT = {
     "gan.directions": ("Directions nobody taught", "无人教过的方向"),
     "gan.directions.try": (
         "The directions of the noise that move the generator's first layer most, each a slider under which you see what it would do. "
-        "Drag one: it may turn the stroke, its weight, or the digit itself. Notice that a direction found for one seed does much the same for another.",
-        "使生成器第一层变化最大的噪声方向，每个方向一个滑块，下面是它将带来的结果。拖动一个：它可能改变笔画的倾斜、粗细，甚至数字本身。注意：同一方向对另一个种子的作用大致相同。",
+        "Drag one: it may turn a stroke or its weight, a face's hair or skin, or make another thing of the picture. Notice that a direction found for one seed does much the same for another.",
+        "使生成器第一层变化最大的噪声方向，每个方向一个滑块，下面是它将带来的结果。拖动一个：它可能改变笔画的倾斜或粗细、脸的头发或肤色，甚至把图片变成另一样东西。注意：同一方向对另一个种子的作用大致相同。",
     ),
     "gan.directions.slider.1": ("Direction 1, in σ of z", "方向 1（以 z 的 σ 计）"),
     "gan.directions.slider.2": ("Direction 2", "方向 2"),
@@ -173,8 +173,8 @@ TEXT = {
     "gan.nearest": ("Memory or invention?", "是记忆，还是创造？"),
     "gan.nearest.try": (
         "The chosen picture, and the training pictures most like it. If one of them were the same, G would have learnt it by heart. "
-        "Notice that the nearest is another hand's, and about as far away as a digit that is truly new.",
-        "选中的图片，以及与它最相似的训练图片。若其中有一张与它相同，G 就是死记硬背。注意：最近的那张出自另一只手，距离与一张真正的新数字相当。",
+        "Notice that the nearest differs from it, and lies no nearer than the nearest of a picture that is truly new.",
+        "选中的图片，以及与它最相似的训练图片。若其中有一张与它相同，G 就是死记硬背。注意：最近的那张与它不同，距离也不比一张真正的新图片的最近者更近。",
     ),
     "gan.nearest.alt": ("The chosen picture and the six training pictures nearest to it", "选中的图片和与它最近的六张训练图片"),
     "gan.nearest.nearest": ("distance of the nearest, RMS per pixel", "最近者的距离（每像素均方根）"),

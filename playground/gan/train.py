@@ -14,7 +14,7 @@ from .config import FIRST, OWN_SIZE, PRESETS, PROBABLE, ModelConfig, TrainConfig
 from .model import GAN, Generator
 
 BEST = "distance"
-CHECKPOINTS = {FIRST: "mnist"}
+CHECKPOINTS = {FIRST: "mnist", "gan-emoji": "noto-emoji"}
 PREVIEW, PREVIEW_SEED = 32, 0        # fakes that show how a training goes, of noise that stays the same
 LOOK_EVERY = 50              # updates between two looks at how far the fakes are from held-out pictures
 LOOK, LINES = 256, 128       # pictures in such a look, and lines that they are projected on

@@ -52,7 +52,25 @@ window.playground = (() => {
 
   // What a selector finds, kept until nodes come or go: at each frame the same few canvases are looked for in a large page.
   const found = new Map();
-  new MutationObserver(() => found.clear()).observe(document, { childList: true, subtree: true });
+  new MutationObserver(() => { found.clear(); fit(); }).observe(document, { childList: true, subtree: true });
+
+  // A formula that is wider than its place is set smaller, down to LEAST; beyond that it scrolls.
+  const LEAST = 0.7, formulas = document.getElementsByClassName("katex-display"), fitted = new WeakMap();
+  const measure = (formula) => {
+    fitted.set(formula, formula.clientWidth);
+    formula.style.setProperty("--fit", 1);
+    formula.style.setProperty("--fit", Math.max(LEAST, Math.min(1, formula.clientWidth / formula.scrollWidth)));
+  };
+  const fitting = new ResizeObserver((entries) => {
+    for (const { target } of entries) if (target.clientWidth && fitted.get(target) !== target.clientWidth) measure(target);
+  });
+  document.fonts.addEventListener("loadingdone", () => { for (const formula of formulas) if (formula.clientWidth) measure(formula); });
+  let known = 0;
+  function fit() {
+    if (formulas.length === known) return;
+    known = formulas.length;
+    for (const formula of formulas) fitting.observe(formula);
+  }
 
   setTimeout(() => { document.body.dataset.ready = ""; }, 5000);     // the tabs show themselves, whatever their first view does
 

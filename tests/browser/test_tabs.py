@@ -79,3 +79,17 @@ def test_every_number_of_a_tab_is_one_that_its_view_tells(open_page, tab):
     told = page.evaluate("[...new Set([...document.querySelectorAll('[data-live]')].map(e => e.dataset.live.split(':')[0]))].filter(view => playground.live.view(view).frames)")
     assert told, "some view has drawn"
     assert page.evaluate(UNTOLD) == []
+
+
+CUT = """() => [...document.querySelectorAll('.katex-display')].filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 2)
+    .map(e => e.querySelector('annotation').textContent)"""
+
+
+@pytest.mark.parametrize("tab", FAMILIES)
+def test_every_formula_of_a_tab_fits_a_phone(open_page, tab):
+    page = open_page(path=f"/?tab={tab}", width=390, height=844)
+    page.wait_for_function("document.querySelectorAll('.katex-display').length > 3")
+    page.wait_for_timeout(1_500)
+    assert page.evaluate(CUT) == []
+    smallest = page.evaluate("Math.min(...[...document.querySelectorAll('.katex-display')].filter(e => e.clientWidth).map(e => +e.style.getPropertyValue('--fit')))")
+    assert 0.7 <= smallest <= 1 and (tab != "gan" or smallest < 1), "where some were wider they are smaller now, but can be read"
