@@ -447,7 +447,7 @@ def test_an_uploaded_picture_is_seen_in_colour(tmp_path):
     text, *z = tab._uploaded("tiny-colour", str(tmp_path / "one.png"))
     seen = tiles(tab.encode_frame({**COLOURED, "x": f"{DRAWING},{text}"}).picture)[0]
     assert seen[2, 5].tolist() == [200, 0, 90] and seen[-2, 5].tolist() == [200, 0, 0] and len(text) < LONGEST
-    assert tab._restore_picture(text) == [text] and len(z) == tab.SLIDERS
+    assert tab.restored(text) == text and len(z) == tab.SLIDERS
 
 
 # ---- what makes no sense ---------------------------------------------------------------------------------------
