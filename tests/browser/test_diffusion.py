@@ -80,7 +80,7 @@ def test_a_click_on_a_sample_leads_to_the_film_that_made_it(visit):
     page.click(TILE.format("grid", 7))
     until(page, "diffusion.tree", "n.name0.endsWith('#7') && n.name0.includes('· 7 ×1')")
     choose(page, "Sampler", "DPM-Solver++")
-    until(page, "diffusion.tree", "n.name0.includes('dpm-solver')")
+    until(page, "diffusion.tree", "n.name0.includes('DPM-Solver++')")
     slider = page.locator("#diffusion-steps input[type=number]")
     slider.fill("10")
     slider.press("Enter")
