@@ -50,7 +50,7 @@ def seen(field, views, every: int = 1) -> float:
 
 def race(kind: str, dataset: str, size: int, limit: float, whole: bool) -> dict:
     """Seconds of wall clock and of processor to each goal, and what it came to."""
-    chosen, every = settings(kind, dataset, size), 1 if kind == "voxels" else max(1, size // RAYS)
+    chosen, every = settings(kind, dataset, size), 1 if kind == "voxels" else math.ceil(size / RAYS)
     views = scenes.load(dataset, size).held_out
     state = train.init(chosen)
     stream = train.batches(chosen, 0)
