@@ -169,8 +169,9 @@ def _uploaded(name: Any, path: Any) -> Any:
 
     from ..core import pictures
 
-    shape = executor.run(lambda: views.model({"checkpoint": name}).model.config)
-    text = pictures.uploaded(path, shape.channels, shape.size)           # not on the executor: a large photograph takes its time
+    with pictures.taken(path):
+        shape = executor.run(lambda: views.model({"checkpoint": name}).model.config)
+        text = pictures.packed(path, shape.channels, shape.size)         # not on the executor: a large photograph takes its time
     gr.Info(i18n.say("ae.resized" if shape.channels > 1 else "ae.resized.grey").format(size=shape.size), title="")
     return text
 

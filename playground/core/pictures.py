@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -59,15 +61,21 @@ def one(path: str | os.PathLike[str], size: int, *, limits: Limits = Limits()) -
     return _decode(picture, file, inputs.integer("size", size, SIZE_MIN, SIZE_MAX))
 
 
-def uploaded(path: str | os.PathLike[str], channels: int, size: int) -> str:
-    """A visitor's picture as text for a URL (images.pack_picture), cut to a model's size, grey where it is; the file is not kept."""
+@contextmanager
+def taken(path: str | os.PathLike[str]) -> Iterator[None]:
+    """While an uploaded file is looked at; afterwards it is deleted, whatever became of it."""
     try:
-        picture = one(path, size)
-        if channels == 1:
-            picture = (picture @ LUMA).round().clip(0, 255).astype(np.uint8)
-        return pack_picture(picture)
+        yield
     finally:
         Path(path).unlink(missing_ok=True)
+
+
+def packed(path: str | os.PathLike[str], channels: int, size: int) -> str:
+    """One picture file as text for a URL (images.pack_picture), cut to a model's size, grey where its pictures are. Raises as `one` does."""
+    picture = one(path, size)
+    if channels == 1:
+        picture = (picture @ LUMA).round().clip(0, 255).astype(np.uint8)
+    return pack_picture(picture)
 
 
 def save(path: Path, images: ImageSet) -> None:

@@ -333,8 +333,9 @@ def _uploaded(name: Any, path: Any) -> list[Any]:
 
     from ..core import pictures
 
-    shape = executor.run(lambda: _sample().load(name).model.config)
-    text = pictures.uploaded(path, shape.channels, shape.size)           # not on the executor: a large photograph takes its time
+    with pictures.taken(path):
+        shape = executor.run(lambda: _sample().load(name).model.config)
+        text = pictures.packed(path, shape.channels, shape.size)         # not on the executor: a large photograph takes its time
     return [text, *_jump(name, joined("", text))]
 
 

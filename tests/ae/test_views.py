@@ -460,3 +460,7 @@ def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path):
         with pytest.raises(PlaygroundError):
             tab._uploaded("tiny-30d", str(path))
         assert not path.exists()
+    path.write_bytes(b"")
+    with pytest.raises(PlaygroundError):
+        tab._uploaded("nowhere", str(path))
+    assert not path.exists(), "nor is it kept for a model that is not there"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from playground.core import bundles, datasets, pictures
+from playground.core import bundles, datasets, images, pictures
 from playground.core.errors import PlaygroundError
 from playground.core.pictures import Limits, from_folder, from_zip
 
@@ -381,6 +381,25 @@ def test_one_picture_is_read_as_it_would_be_in_a_folder(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.png").write_bytes(_png(size=(30, 20)))
     np.testing.assert_array_equal(pictures.one(tmp_path / "mine" / "a.png", 16), from_folder(tmp_path / "mine", 16).images[0].permute(1, 2, 0).numpy())
+
+
+def test_an_uploaded_file_is_deleted_whatever_becomes_of_it(tmp_path):
+    for trouble in (None, PlaygroundError("image.empty"), MemoryError()):
+        (tmp_path / "a.png").write_bytes(_png())
+        try:
+            with pictures.taken(tmp_path / "a.png"):
+                text = pictures.packed(tmp_path / "a.png", 3, 16)
+                if trouble:
+                    raise trouble
+        except type(trouble) if trouble else ():
+            pass
+        assert not (tmp_path / "a.png").exists()
+    assert images.unpack_picture(text, 3, 16).shape == (16, 16, 3)
+
+
+def test_a_grey_model_sees_the_luma_of_a_picture(tmp_path):
+    Image.new("RGB", (20, 20), (255, 0, 0)).save(tmp_path / "red.png")
+    assert (images.unpack_picture(pictures.packed(tmp_path / "red.png", 1, 16), 1, 16) == 76).all(), "0.299 of 255"
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", _png()[:60], b"GIF89a" + b"\0" * 40])

@@ -337,5 +337,6 @@ def _uploaded(name: Any, path: Any) -> Any:
 
     from ...core import pictures
 
-    shape = executor.run(lambda: model({"checkpoint": name}).model.config)
-    return pictures.uploaded(path, shape.channels, shape.size)           # not on the executor: a large photograph takes its time
+    with pictures.taken(path):
+        shape = executor.run(lambda: model({"checkpoint": name}).model.config)
+        return pictures.packed(path, shape.channels, shape.size)         # not on the executor: a large photograph takes its time
