@@ -72,10 +72,10 @@ class TrainConfig:
                     prediction=self.prediction)              # refuses what no network can be
 
 
-PRESETS = {
-    "2m": TrainConfig(steps=800, width=32, blocks=1, lr=2e-3, ema=0.99),
-    "20m": TrainConfig(steps=4_000, width=64, blocks=1, ema=0.998),
-    "1h": TrainConfig(steps=12_000, width=64, blocks=1),
+PRESETS = {                  # the shorter, the smaller the network and its batches: what counts is how many updates there is time for
+    "2m": TrainConfig(steps=1_500, width=16, blocks=1, batch_size=32, lr=4e-3, ema=0.99),
+    "20m": TrainConfig(steps=8_000, width=32, blocks=1, batch_size=32, lr=2e-3, ema=0.998),
+    "1h": TrainConfig(steps=12_000, width=64, blocks=1, batch_size=64),
     "shipped": TrainConfig(steps=15_000, width=64, blocks=1, ema=0.9995),
 }
 

@@ -412,6 +412,12 @@ def visited(steps: int, T: int, start: int | None = None) -> list[int]:
     return [round(start * (1 - i / steps)) for i in range(steps + 1)]
 
 
+def log_spaced(n: int, T: int) -> Tensor:
+    """At most n of the times 2..T, both ends among them, as evenly over log t as whole numbers go: int64. The bound's terms
+    change most where they are dense."""
+    return torch.logspace(math.log10(2), math.log10(T), n, dtype=torch.float64).round().long().unique()
+
+
 # ---- where everything is known: mixtures of Gaussians ----------------------------------------------------------
 
 

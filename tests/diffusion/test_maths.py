@@ -678,6 +678,13 @@ def test_visited_times_descend_from_the_start_to_zero(T):
     assert maths.visited(4, 1000, start=400) == [400, 300, 200, 100, 0]
 
 
+@pytest.mark.parametrize("T", [2, 3, 10, 1000])
+def test_log_spaced_times_are_whole_from_two_to_the_end_and_none_is_far_from_even_over_log_t(T):
+    times = maths.log_spaced(24, T).tolist()
+    assert times[0] == 2 and times[-1] == T and len(times) <= 24
+    assert all(a < b <= max(a + 1, a * (T / 2) ** (1 / 23) + 1) for a, b in pairwise(times))
+
+
 def test_a_denoiser_keeps_pictures_within_their_range_and_its_two_predictions_in_agreement():
     s, x = schedule("cosine"), 3 * normal(4, 1, 2, 2)
 

@@ -174,11 +174,11 @@ def test_a_unet_learns_to_tell_noise_from_glyphs():
 
 
 def test_a_classifier_learns_noisy_glyphs():
-    config = tiny("classifier", steps=200, lr=0.02, ema=0.9, batch_size=32)
+    config = tiny("classifier", steps=200, lr=0.005, ema=0.9, batch_size=32)
     state, progress = run(config)
     assert sum(losses(progress)[-10:]) / 10 < 0.8 * math.log(10)
     derived = train.result(config, state).derived
-    assert set(derived) == {"times", "accuracy"} and derived["times"].shape == derived["accuracy"].shape == (train.TIMES,)
+    assert set(derived) == {"times", "accuracy"} and derived["times"].shape == derived["accuracy"].shape
     assert derived["accuracy"].min() >= 0 and derived["accuracy"].max() <= 1
     assert derived["accuracy"][:10].mean() > 0.5 > derived["accuracy"][-5:].mean()       # pure noise tells no class
 
@@ -211,6 +211,8 @@ def test_averaged_weights_equal_an_average_made_by_hand():
 
 
 def test_learning_rate_climbs_for_200_updates_and_falls_to_zero_along_half_a_cosine():
+    short = [train.cosine(TrainConfig(steps=500), step) for step in range(500)]
+    assert max(short) == short[49] and short[49] > 0.97, "a short training climbs for a tenth of it"
     rates = [train.cosine(TrainConfig(steps=10_000), step) for step in range(10_000)]
     peak = max(range(10_000), key=rates.__getitem__)
     assert peak == 199 and rates[0] == pytest.approx(1 / 200) and rates[5_000] == pytest.approx(0.5) and rates[-1] < 1e-7
@@ -290,8 +292,8 @@ def test_result_holds_the_averaged_model_and_its_errors_by_hand(prediction):
     x_0, y = 2 * held_out.images[:train.HELD_OUT].float() / 255 - 1, held_out.labels[:train.HELD_OUT]
     eps = device.noise(train.PREVIEW_SEED, range(train.HELD_OUT), (1, 28, 28))
     times = made.derived["times"].tolist()
-    assert len(times) == train.TIMES and times[0] == 1 and times[-1] == 200
-    for i in (0, 1, 30, 49):
+    assert times == [1, *maths.log_spaced(train.TIMES, 200).tolist()]
+    for i in (0, 1, 20, -1):
         t, a = times[i], s.alpha_bar[times[i]].item()
         x_t = a**0.5 * x_0 + (1 - a) ** 0.5 * eps
         with torch.no_grad():
@@ -314,7 +316,7 @@ def test_result_holds_the_averaged_model_and_its_errors_by_hand(prediction):
 
 
 def test_training_lowers_the_bound():
-    config = tiny(steps=150, lr=0.02, T=20, ema=0.9)
+    config = tiny(steps=150, lr=0.005, T=20, ema=0.9)
     before = train.result(config, train.init(config)).derived
     state, _ = run(config)
     after = train.result(config, state).derived

@@ -141,15 +141,13 @@ def weight(t: int, s: Schedule) -> float | None:
 
 def _curves(checkpoint: Checkpoint, found: Curve, s: Schedule) -> dict[str, Any]:
     """The chart's lists: the terms over log t, of the picture and of the test pictures; and the weights over log t."""
-    import torch
-
     from .. import maths
 
     out: dict[str, Any] = {"places": np.log10(found.times).tolist(), "yours": found.bits.tolist()}
     if "bound" in checkpoint.derived:
         times, bits = checkpoint.derived["times"].numpy()[1:], checkpoint.derived["bound"].numpy()[1:]      # the first is L_0
         out["held_out"] = [interpolated(times, bits, place) if place >= times[0] else None for place in found.times.tolist()]
-    points = torch.from_numpy(spaced(WEIGHTS, s.T))
+    points = maths.log_spaced(WEIGHTS, s.T)
     out["weight_places"] = points.double().log10().tolist()
     for form in FORMS:
         out[f"weight_{form}"] = maths.loss_weights(form, s)[points - 1].tolist()
@@ -183,7 +181,7 @@ def curve(checkpoint: Checkpoint, x_0: Tensor, eps: Tensor, y: int | None) -> Cu
     from .. import maths, sample
 
     s = sample.schedule(checkpoint)
-    times = spaced(TIMES, s.T)
+    times = maths.log_spaced(TIMES, s.T).numpy()
     t = torch.from_numpy(np.concatenate([[1], times]))
     x_0, eps = (x.expand(len(t), -1, -1, -1) for x in (x_0, eps))
     _, said = predicted(checkpoint, x_0, eps, t, y, s)
@@ -206,11 +204,6 @@ def predicted(checkpoint: Checkpoint, x_0: Tensor, eps: Tensor, t: Tensor, y: in
     raw = checkpoint.model(x_t.to(where), t.to(where), told).cpu()
     said = maths.forms(raw, checkpoint.model.config.prediction, x_t, t, s)
     return x_t, maths.forms(said.x_0.clamp(-1, 1), "x_0", x_t, t, s)
-
-
-def spaced(n: int, T: int) -> np.ndarray:
-    """At most n times from 2 to T, evenly over log t."""
-    return np.unique(np.geomspace(2, T, n).round().astype(np.int64))
 
 
 def interpolated(times: np.ndarray, values: np.ndarray, at: Any) -> Any:
