@@ -16,6 +16,7 @@ from collections import Counter  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
+from urllib.parse import urlsplit  # noqa: E402
 
 import pytest  # noqa: E402
 
@@ -145,15 +146,16 @@ def open_page(browser, request):
 
     The page carries what it did as lists that grow: `asked` (the URL of every request), `console_errors` (texts of
     console.error and of failed loads) and `crashes` (uncaught exceptions). base: another server than the shared one; its page is there when `ready` is.
+    When a page is closed, after its test or its file, nothing may have crashed or gone to another host.
     """
-    contexts = []
+    pages = []
 
     def open_page(width=1440, height=900, locale="en-US", dark=False, path="/", touch=False, base=None,
                   ready="#page-header h1"):
         context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, has_touch=touch, is_mobile=touch,
                                       color_scheme="dark" if dark else "light")
-        contexts.append(context)
         page = context.new_page()
+        pages.append(page)
         page.asked, page.console_errors, page.crashes = [], [], []
         page.on("request", lambda asked: page.asked.append(asked.url))
         page.on("console", lambda said: page.console_errors.append(f"{said.text} {said.location['url']}") if said.type == "error" else None)
@@ -163,20 +165,29 @@ def open_page(browser, request):
         page.wait_for_selector(ready)
         return page
 
-    open_page.contexts = contexts
+    open_page.pages = pages
     yield open_page
-    for context in contexts:
-        context.close()
+    _close(pages)
+
+
+def _close(pages: list, keep: int = 0) -> None:
+    """Close all but the first `keep`, and say what none of them may have done."""
+    wrong = []
+    while len(pages) > keep:
+        page = pages.pop()
+        hosts = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}
+        wrong += [*page.crashes, *(hosts - {urlsplit(page.asked[0]).netloc})]
+        page.context.close()
+    assert wrong == []
 
 
 @pytest.fixture(autouse=True)
 def _closed_after_the_test(request):
     """The pages a test has opened: one left open goes on playing its films, and the next test is timed beside it."""
-    opened = request.getfixturevalue("open_page").contexts if "open_page" in request.fixturenames else []
-    before = len(opened)
+    pages = request.getfixturevalue("open_page").pages if "open_page" in request.fixturenames else []
+    before = len(pages)
     yield
-    while len(opened) > before:
-        opened.pop().close()
+    _close(pages, keep=before)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def visit(open_page):
 
 @pytest.fixture(scope="module")
 def page(visit):
-    """One page for all tests that leave its picture alone; afterwards nothing may have crashed or gone to another host."""
+    """One page for all tests that leave its picture alone; afterwards no error may stand in the console."""
     page = visit()
     yield page
     quiet(page)
