@@ -212,21 +212,23 @@ def draw(checkpoint: Checkpoint, n: int, seed: int, sampler: str = "dpm-solver",
          labels: Tensor | None = None) -> Tensor:
     """n pictures (n, C, H, W) in [0, 1] on the CPU, unguided: told their class, where the model knows any.
 
-    labels: (n,); else picture i is of class i modulo the number of classes.
+    labels: (n,); else picture i is of class i modulo the number of classes. On the CPU each core draws passes of its own.
     """
     s, classes = schedule(checkpoint), checkpoint.model.config.classes
     if labels is None and classes:
         labels = torch.arange(n) % classes
-    parts = []
-    for indices in torch.arange(n).split(BATCH):
+
+    def drawn(indices: Tensor) -> Tensor:
         y = labels[indices].to(_where(checkpoint)) if classes else None
         x = start_noise(checkpoint, seed, indices.tolist())
         walk = maths.SAMPLERS[sampler](denoiser(checkpoint, y), x, maths.visited(min(steps, s.T), s.T), s,
                                        step_noise(checkpoint, seed, indices.tolist()), eta=eta)
         for step in walk:
             x = step.x_prev
-        parts.append(maths.picture(x).cpu())
-    return torch.cat(parts)
+        return maths.picture(x).cpu()
+
+    passes = torch.arange(n).split(BATCH)
+    return torch.cat(device.side_by_side(drawn, passes) if _where(checkpoint).type == "cpu" else list(map(drawn, passes)))
 
 
 def grid(checkpoint: Checkpoint, seeds: Sequence[int], y: int | None) -> Tensor:
