@@ -57,7 +57,7 @@ def bound(checkpoint: Checkpoint, images: int = IMAGES, report: Report | None = 
     held_out = datasets.load(checkpoint.config["dataset"], "test")
     x_0 = 2 * held_out.images[:images].float() / 255 - 1
     labels = None if held_out.labels is None or not checkpoint.model.config.classes else held_out.labels[:images]
-    edges = torch.logspace(torch.log10(torch.tensor(2.0)), torch.log10(torch.tensor(s.T + 1.0)), STRATA + 1).round().long().unique()
+    edges = maths.log_spaced(STRATA + 1, s.T + 1)
     generator = torch.Generator().manual_seed(0)
 
     def term(low: int, high: int) -> Tensor:
